@@ -1,0 +1,1 @@
+"""The FastAPI process: REST, and what WhatsApp posts to us."""

@@ -1,0 +1,1 @@
+"""The `waqtor` command."""

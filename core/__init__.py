@@ -1,0 +1,1 @@
+"""The domain of WaQtor: plain Python, SQLAlchemy and pydantic; no framework, no network."""

@@ -1,0 +1,255 @@
+"""What core needs from the outside. `connectors/` fulfils these; tests fulfil them with fakes of our own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.content import Content
+
+Effect = Literal["none", "unknown"]
+AddressKind = Literal["phone", "lid", "bsuid"]
+
+
+class Clock(Protocol):
+    """The one clock of sending: the database's, so that several machines agree on leases and slots."""
+
+    async def now(self, tx: AsyncSession) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    kind: AddressKind
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One hand-over. `client_id` is equal for all attempts of a message.
+
+    `send_by` is on the monotonic clock of this process (seconds): the connector checks it right before the
+    write and raises `Expired` when it has passed.
+    """
+
+    client_id: str
+    to: Address
+    content: Content
+    send_by: float
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    provider_id: str
+
+
+class Lookup(StrEnum):
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    outcome: Lookup
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    content: frozenset[str]
+    receipts: frozenset[str]
+    client_message_id: bool
+    """True: a repeated id counts once at the recipient, so an unknown may be repeated."""
+    lookup: Literal["strong", "weak", "none"]
+    free_form_anytime: bool
+    templates: bool
+    max_media_bytes: Mapping[str, int]
+    pair_interval_s: float
+    max_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class SenderHealth:
+    ok: bool
+    detail: str
+    display_phone: str | None = None
+    verified_name: str | None = None
+    quality: str | None = None
+    tier: str | None = None
+
+
+class SendError(Exception):
+    """`effect` is the only thing a retry may look at: `none` is proven, `unknown` is not.
+
+    `code` is ours and stable (e.g. `not_on_whatsapp`); `provider_code` is the network's own.
+    """
+
+    effect: Effect = "none"
+
+    def __init__(self, code: str, detail: str = "", *, provider_code: int | None = None) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+        self.provider_code = provider_code
+
+
+class Retryable(SendError):
+    """Nothing happened, and the same attempt may work soon (refused connection, service busy)."""
+
+
+class Expired(Retryable):
+    """`send_by` had passed before a byte was written."""
+
+
+class RateLimited(SendError):
+    """Too fast. `scope` says what has to wait; no attempt is burnt."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        scope: Literal["sender", "pair"],
+        retry_after_s: float,
+        provider_code: int | None = None,
+    ) -> None:
+        super().__init__(code, detail, provider_code=provider_code)
+        self.scope = scope
+        self.retry_after_s = retry_after_s
+
+
+class Deferred(SendError):
+    """WhatsApp does not want this person written to now; `wait_s` is the least to wait."""
+
+    def __init__(self, code: str, detail: str = "", *, wait_s: float, provider_code: int | None = None) -> None:
+        super().__init__(code, detail, provider_code=provider_code)
+        self.wait_s = wait_s
+
+
+class WindowClosed(SendError):
+    """More than 24 h since the person last wrote: only a template may go."""
+
+
+class PermanentRecipient(SendError):
+    """This person cannot be reached. `opted_out`: the person stopped us at WhatsApp itself."""
+
+    def __init__(
+        self, code: str, detail: str = "", *, opted_out: bool = False, provider_code: int | None = None
+    ) -> None:
+        super().__init__(code, detail, provider_code=provider_code)
+        self.opted_out = opted_out
+
+
+class PermanentContent(SendError):
+    """This message can never go as it is."""
+
+
+class PermanentTemplate(SendError):
+    """The template is missing, paused, rejected or does not fit: pause its campaigns."""
+
+
+class SenderBlocked(SendError):
+    """The account is restricted: pause all it does."""
+
+
+class SessionLost(SendError):
+    """Token or permission gone: pause the sender and tell the operator."""
+
+
+class Ambiguous(SendError):
+    """The request may have arrived. Never repeated by itself."""
+
+    effect: Effect = "unknown"
+
+
+class Connector(Protocol):
+    """One sender's way to WhatsApp. `send` raises only `SendError` (and cancellation)."""
+
+    capabilities: Capabilities
+
+    async def send(self, message: Outgoing) -> Accepted: ...
+    async def lookup(self, message: Outgoing, *, since: datetime) -> Found: ...
+    async def health(self) -> SenderHealth: ...
+    async def mark_read(self, provider_id: str) -> None: ...
+    async def upload_media(self, data: bytes, *, mime_type: str, filename: str) -> str: ...
+    async def fetch_media(self, media_id: str) -> bytes: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SenderConfig:
+    """What a connector needs to open: decrypted, so it never goes to a log or an event."""
+
+    sender_id: int
+    kind: Literal["cloud"]
+    phone_number_id: str
+    waba_id: str
+    access_token: str = field(repr=False)
+    app_secret: str = field(repr=False)
+
+
+class Connectors(Protocol):
+    """Opens the connector of a sender; the caller closes it."""
+
+    async def open(self, sender: SenderConfig) -> Connector: ...
+
+
+class Jobs(Protocol):
+    """Asks the orchestrator for a run. Safe to repeat with the same key; raises `JobsUnavailable`."""
+
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None: ...
+
+
+class JobsUnavailable(Exception):
+    """The orchestrator did not take the request; the sweep will."""
+
+
+Rank = Literal["sent", "delivered", "read", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A status of one of our messages. `client_id` is ours (echoed callback data), where it came back."""
+
+    provider_id: str
+    client_id: str | None
+    status: Rank
+    at: datetime
+    error: SendError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message from a person. At least once: `provider_id` tells a repetition."""
+
+    provider_id: str
+    sender_phone_number_id: str
+    addresses: Sequence[Address]
+    profile_name: str | None
+    content: Content
+    reply_to: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceChanged:
+    """The person stopped or resumed marketing in WhatsApp's own menu."""
+
+    sender_phone_number_id: str
+    addresses: Sequence[Address]
+    stop: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedWebhook:
+    receipts: Sequence[Receipt] = ()
+    inbound: Sequence[Inbound] = ()
+    preferences: Sequence[PreferenceChanged] = ()
+    ignored: int = 0
+    """Changes of a kind we do not know; counted, never an error."""

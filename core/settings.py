@@ -1,0 +1,114 @@
+"""Every setting of the platform. Built once by a process, then passed on; never a global."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """`WAQTOR_<NAME>` in the environment wins over `config.toml` in the working directory, then the default.
+
+    `config.example.toml` lists them all with the reason of each default; a test keeps the two equal.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WAQTOR_", frozen=True, extra="forbid", toml_file="config.toml", nested_model_default_partial_update=True
+    )
+
+    # Where things are
+    data_dir: Path = Path(".waqtor")
+    database_url: str = ""
+    master_key_file: Path | None = None
+
+    # Processes and addresses
+    api_host: str = "127.0.0.1"
+    api_port: int = 8080
+    prefect_host: str = "127.0.0.1"
+    prefect_port: int = 4200
+    prefect_auth: SecretStr | None = None
+    simulator_port: int = 8090
+    cloud_api_url: str = "https://graph.facebook.com/v23.0"
+
+    # Contacts
+    default_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "SA"
+    max_upload_bytes: Annotated[int, Field(gt=0)] = 32 * 1024 * 1024
+
+    # Sending
+    send_concurrency: Annotated[int, Field(ge=1, le=64)] = 64
+    claim_s: Annotated[float, Field(gt=0, le=2)] = 2
+    pace_ahead_s: Annotated[float, Field(gt=0, le=1)] = 0.25
+    send_by_s: Seconds = 5
+    request_timeout_s: Seconds = 15
+    lease_s: Seconds = 30
+    lease_margin_s: Seconds = 5
+    silence_window_s: Seconds = 600
+    sweep_interval_s: Seconds = 60
+    batch_s: Seconds = 10
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+
+    # Event log and inbox
+    event_retention_days: Annotated[float, Field(gt=0)] = 14
+    inbox_retention_days: Annotated[float, Field(gt=0)] = 7
+    idempotency_days: Annotated[float, Field(gt=0)] = 7
+
+    # Database
+    sqlite_busy_timeout_s: Seconds = 30
+    pool_size: Annotated[int, Field(ge=1)] = 8
+
+    log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _lease_outlasts_the_request(self) -> Self:
+        needed = self.send_by_s + self.request_timeout_s + self.lease_margin_s
+        if self.lease_s < needed:
+            raise ValueError(
+                f"lease_s is {self.lease_s:g} but send_by_s + request_timeout_s + lease_margin_s is {needed:g}: "
+                "a request could still be on its way when its lease has lapsed. Raise lease_s or lower the others."
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def database(self) -> str:
+        """The address with an async driver; the embedded SQLite file where none is set."""
+        url = self.database_url or f"sqlite:///{(self.data_dir / 'waqtor.db').resolve()}"
+        for plain, driver in (
+            ("sqlite://", "sqlite+aiosqlite://"),
+            ("postgresql://", "postgresql+asyncpg://"),
+            ("postgres://", "postgresql+asyncpg://"),
+        ):
+            if url.startswith(plain):
+                return driver + url.removeprefix(plain)
+        return url
+
+    @property
+    def key_file(self) -> Path:
+        """The master key; beside the data, never in the database."""
+        return self.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def prefect_api_url(self) -> str:
+        return f"http://{self.prefect_host}:{self.prefect_port}/api"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.api_host}:{self.api_port}"
