@@ -126,7 +126,9 @@ class RateLimited(SendError):
 class Deferred(SendError):
     """WhatsApp does not want this person written to now; `wait_s` is the least to wait."""
 
-    def __init__(self, code: str, detail: str = "", *, wait_s: float, provider_code: int | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, wait_s: float, provider_code: int | None = None
+    ) -> None:
         super().__init__(code, detail, provider_code=provider_code)
         self.wait_s = wait_s
 

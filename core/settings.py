@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="WAQTOR_", frozen=True, extra="forbid", toml_file="config.toml", nested_model_default_partial_update=True
+        env_prefix="WAQTOR_", frozen=True, extra="forbid", toml_file="config.toml"
     )
 
     # Where things are

@@ -1,0 +1,117 @@
+"""The one place that opens connections and commits. SQLite by default, PostgreSQL by its address."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import TextClause, event, make_url, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.settings import Settings
+
+Tx = AsyncSession
+"""An open transaction. What takes a `tx` never commits it."""
+
+_READ_ONLY = "waqtor_read_only"
+
+
+def _prepare_sqlite(busy_timeout_s: float) -> Any:
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we write BEGIN ourselves, below
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {int(busy_timeout_s * 1000)}",
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a committed intent must survive the power going
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            "cache_size = -32000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return prepare
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that turns to writing fails at once with SQLITE_BUSY when another has written
+    # since; taking the lock at BEGIN makes it wait instead.
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """`transaction()` commits when its block ends and rolls back when it raises; `reading()` never commits."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=True)
+        self._readers = async_sessionmaker(
+            engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False, autoflush=False
+        )
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        async with self._sessions() as tx, tx.begin():
+            yield tx
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """A snapshot for looking only; takes no write lock."""
+        async with self._readers() as tx:
+            yield tx
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def connect(settings: Settings) -> Database:
+    """Open (and for SQLite create the folder of) the configured database. Runs no migration."""
+    url = make_url(settings.database)
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        "pool_size": settings.pool_size,
+        "max_overflow": settings.pool_size,
+    }
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite(settings.sqlite_busy_timeout_s))
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return Database(engine)
+    options["connect_args"] = {
+        "server_settings": {"synchronous_commit": "on", "application_name": "waqtor", "timezone": "UTC"}
+    }
+    # A connection that a restarted server dropped is noticed before work is put on it.
+    return Database(create_async_engine(url, pool_pre_ping=True, **options))
+
+
+class DatabaseClock:
+    """`core.ports.Clock`: PostgreSQL's own clock; on SQLite that of the machine, which is the same one."""
+
+    async def now(self, tx: Tx) -> datetime:
+        if tx.get_bind().dialect.name == "postgresql":
+            moment: datetime = (await tx.execute(text("SELECT clock_timestamp()"))).scalar_one()
+            return moment
+        return datetime.now(UTC)
+
+
+def is_postgres(tx: Tx) -> bool:
+    return tx.get_bind().dialect.name == "postgresql"
+
+
+def either(tx: Tx, *, sqlite: str, postgres: str) -> TextClause:
+    """The statement of this transaction's dialect, for the few places where one SQL cannot serve both."""
+    return text(postgres if is_postgres(tx) else sqlite)
