@@ -1,0 +1,252 @@
+"""WhatsApp Cloud API: one business number."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict
+from yarl import URL
+
+from connectors import cloud_history
+from connectors.cloud_content import body_of
+from connectors.cloud_errors import from_answer
+from connectors.cloud_http import Attempt, GuardedSession, NotWritten, attempt_in_progress, open_session
+from core.ports import (
+    Accepted,
+    Ambiguous,
+    Capabilities,
+    Expired,
+    Found,
+    Outgoing,
+    PermanentContent,
+    Retryable,
+    SenderConfig,
+    SenderHealth,
+    SendError,
+)
+
+MB: Final = 1024 * 1024
+HISTORY_PAGES: Final = 5
+MEDIA_BYTES: Final = {
+    "image": 5 * MB,
+    "audio": 16 * MB,
+    "video": 16 * MB,
+    "document": 100 * MB,
+    "sticker": MB // 2,
+}
+CAPABILITIES: Final = Capabilities(
+    content=frozenset(("text", "template", "buttons", "location", "reaction", "contacts", *MEDIA_BYTES)),
+    receipts=frozenset(("sent", "delivered", "read", "failed")),
+    client_message_id=False,
+    lookup="weak",
+    free_form_anytime=False,
+    templates=True,
+    max_media_bytes=MEDIA_BYTES,
+    pair_interval_s=6.0,
+    max_rate=80.0,
+)
+_HEALTH_FIELDS: Final = (
+    "display_phone_number,verified_name,quality_rating,whatsapp_business_manager_messaging_limit,status"
+)
+_HISTORY_FIELDS: Final = "id,message_id,events{delivery_status,timestamp}"
+
+
+class CloudConnector:
+    """Without a session it opens one of its own, inside a running loop, and closes it."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        sender: SenderConfig,
+        *,
+        base_url: str,
+        request_timeout_s: float,
+        session: GuardedSession | None = None,
+    ) -> None:
+        self._session = session if session is not None else open_session()
+        self._owns_session = session is None
+        self._timeout_s = request_timeout_s
+        self._base = base_url.rstrip("/")
+        self._number = f"{self._base}/{sender.phone_number_id}"
+        self._origin = URL(self._base).origin()
+        self._messages_url = URL(f"{self._number}/messages")
+        self._authorization = {
+            "Authorization": f"Bearer {sender.access_token.strip()}",
+            "User-Agent": "WaQtor/3",
+        }
+        self._json_headers = CIMultiDict(
+            {**self._authorization, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        )
+
+    async def send(self, message: Outgoing) -> Accepted:
+        body = orjson.dumps(body_of(message))
+        attempt = Attempt(message.send_by)
+        failure: SendError
+        try:
+            status, answer, retry_after = await self._post(body, attempt)
+        except Exception as broken:  # noqa: BLE001  whatever broke, only `begun` may decide what it means
+            failure = _broken(attempt, broken)
+        else:
+            provider_id = _message_id(answer) if 200 <= status < 300 else None
+            if provider_id is not None:
+                return Accepted(provider_id)
+            if 200 <= status < 300:
+                failure = Ambiguous("in_doubt", "accepted without a message id")
+            else:
+                failure = from_answer(status, answer, retry_after)
+        # Raised here so that no exception of the client, which knows the token, hangs on to ours.
+        raise failure
+
+    async def _post(self, body: bytes, attempt: Attempt) -> tuple[int, bytes, str | None]:
+        connect_s = attempt.send_by - time.monotonic()
+        if connect_s <= 0:
+            raise NotWritten
+        context = attempt_in_progress.set(attempt)
+        try:
+            async with self._session.post(
+                self._messages_url,
+                data=body,
+                headers=self._json_headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=connect_s),
+            ) as response:
+                return response.status, await response.read(), response.headers.get("Retry-After")
+        finally:
+            attempt_in_progress.reset(context)
+
+    async def lookup(self, message: Outgoing, *, since: datetime) -> Found:
+        """`since` is the time of the intent. Only exactly one candidate counts, and even then the caller must
+        make sure that no other message of ours holds that provider id."""
+        if message.to.kind != "phone":
+            return cloud_history.UNKNOWN
+        digits = message.to.value.removeprefix("+")
+        matches: list[Found] = []
+        query = {"fields": _HISTORY_FIELDS, "limit": "100"}
+        try:
+            for _ in range(HISTORY_PAGES):
+                page = await self._graph("GET", f"{self._number}/message_history", params=query)
+                matches += cloud_history.found_in(page, digits=digits, since=since)
+                after = cloud_history.next_cursor(page)
+                if after is None:
+                    return matches[0] if len(matches) == 1 else cloud_history.UNKNOWN
+                query["after"] = after
+        except SendError:
+            return cloud_history.UNKNOWN
+        return cloud_history.UNKNOWN
+
+    async def health(self) -> SenderHealth:
+        try:
+            number = await self._graph("GET", self._number, params={"fields": _HEALTH_FIELDS})
+        except SendError as refused:
+            return SenderHealth(ok=False, detail=refused.code)
+        status = number.get("status")
+        ok = status in (None, "CONNECTED")
+        return SenderHealth(
+            ok=ok,
+            detail="connected" if ok else str(status).lower(),
+            display_phone=_text(number.get("display_phone_number")),
+            verified_name=_text(number.get("verified_name")),
+            quality=_text(number.get("quality_rating")),
+            tier=_text(number.get("whatsapp_business_manager_messaging_limit")),
+        )
+
+    async def mark_read(self, provider_id: str) -> None:
+        read = {"messaging_product": "whatsapp", "status": "read", "message_id": provider_id}
+        await self._graph("POST", str(self._messages_url), json=read)
+
+    async def upload_media(self, data: bytes, *, mime_type: str, filename: str) -> str:
+        form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
+        form.add_field("file", data, content_type=mime_type, filename=filename)
+        answer = await self._graph("POST", f"{self._number}/media", form=form)
+        media_id = answer.get("id")
+        if not isinstance(media_id, str):
+            raise Retryable("no_answer", "the upload was answered without an id")
+        return media_id
+
+    async def fetch_media(self, media_id: str) -> bytes:
+        place = await self._graph("GET", f"{self._base}/{media_id}")
+        url = URL(str(place.get("url", "")))
+        # The token goes to where Graph itself points, but never in the clear to another host.
+        if url.scheme != "https" and (not url.host or url.origin() != self._origin):
+            raise PermanentContent("media_unusable", "WhatsApp gave no address to fetch from")
+        return await self._call("GET", url, limit=MEDIA_BYTES["document"])
+
+    async def close(self) -> None:
+        if self._owns_session:
+            await self._session.close()
+
+    async def _graph(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: dict[str, Any] | None = None,
+        form: aiohttp.FormData | None = None,
+    ) -> dict[str, Any]:
+        """A call that does no harm when made twice: where no answer comes, `Retryable`."""
+        data = orjson.dumps(json) if json is not None else form
+        body = await self._call(method, URL(url), params=params, data=data, is_json=json is not None)
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise Retryable("no_answer", "the answer was not JSON")
+        return document
+
+    async def _call(
+        self,
+        method: str,
+        url: URL,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | aiohttp.FormData | None = None,
+        is_json: bool = False,
+        limit: int = 8 * MB,
+    ) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
+        headers = self._json_headers if is_json else self._authorization
+        failure: SendError
+        try:
+            async with self._session.request(
+                method, url, params=params, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(64 * 1024):
+                    body += chunk
+                    if len(body) > limit:
+                        raise PermanentContent("media_unusable", f"larger than {limit} bytes")
+                if 200 <= response.status < 300:
+                    return bytes(body)
+                failure = from_answer(response.status, bytes(body), response.headers.get("Retry-After"))
+        except (aiohttp.ClientError, OSError) as broken:
+            failure = Retryable("no_answer", type(broken).__name__)
+        if isinstance(failure, Ambiguous):
+            failure = Retryable("no_answer", failure.detail, provider_code=failure.provider_code)
+        raise failure
+
+
+def _broken(attempt: Attempt, broken: Exception) -> SendError:
+    name = type(broken).__name__
+    if attempt.begun:
+        return Ambiguous("in_doubt", f"no whole answer ({name})")
+    if attempt.late:
+        return Expired("expired", "send_by had passed before a byte was written")
+    return Retryable("not_connected", name)
+
+
+def _message_id(answer: bytes) -> str | None:
+    try:
+        provider_id = orjson.loads(answer)["messages"][0]["id"]
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
+        return None
+    return provider_id if isinstance(provider_id, str) and provider_id else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,79 @@
+"""Asks Prefect for a flow run over its REST API. Prefect itself is not imported: the API process stays light."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from core.ports import JobsUnavailable
+
+
+class _Busy(Exception):
+    """A 503: normal where Prefect runs on SQLite and another writer holds it."""
+
+
+class PrefectJobs:
+    """`deployment` is `flow/deployment`. Repeating with the same key gives the same run, also across restarts.
+
+    `patience_s` bounds the whole call; `auth` is `user:password`.
+    """
+
+    def __init__(self, api_url: str, *, auth: str | None = None, patience_s: float = 10.0) -> None:
+        self._api = api_url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        if auth:
+            self._headers["Authorization"] = "Basic " + b64encode(auth.encode()).decode()
+        self._patience_s = patience_s
+
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None:
+        flow, _, name = deployment.partition("/")
+        find = f"{self._api}/deployments/name/{quote(flow, safe='')}/{quote(name or flow, safe='')}"
+        run = {"state": {"type": "SCHEDULED"}, "parameters": dict(parameters), "idempotency_key": key}
+        failure: JobsUnavailable
+        try:
+            timeout = aiohttp.ClientTimeout(total=self._patience_s)
+            async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+                found = await self._ask(session, "GET", find)
+                await self._ask(
+                    session,
+                    "POST",
+                    f"{self._api}/deployments/{found.get('id')}/create_flow_run",
+                    orjson.dumps(run),
+                )
+                return
+        except RetryError:
+            failure = JobsUnavailable(f"Prefect stayed busy for {self._patience_s:g} s")
+        except (aiohttp.ClientError, OSError) as broken:
+            failure = JobsUnavailable(f"Prefect cannot be reached ({type(broken).__name__})")
+        raise failure
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None
+    ) -> dict[str, Any]:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_Busy),
+            stop=stop_after_delay(self._patience_s / 2),
+            wait=wait_random_exponential(multiplier=self._patience_s / 40, max=self._patience_s / 5),
+        ):
+            with attempt:
+                return await self._once(session, method, url, body)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _once(self, session: aiohttp.ClientSession, method: str, url: str, body: bytes | None) -> dict[str, Any]:
+        async with session.request(method, url, data=body, allow_redirects=False) as response:
+            answer = await response.read()
+        if response.status == 503:
+            raise _Busy
+        if not 200 <= response.status < 300:
+            raise JobsUnavailable(f"Prefect answered {response.status} to {method}")
+        try:
+            document = orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise JobsUnavailable(f"Prefect answered {method} with something else than JSON")
+        return document
