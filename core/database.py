@@ -23,7 +23,7 @@ _READ_ONLY = "waqtor_read_only"
 
 def _prepare_sqlite(busy_timeout_s: float) -> Any:
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # we write BEGIN ourselves, below
+        connection.isolation_level = None  # we write BEGIN ourselves, below
         cursor = connection.cursor()
         for pragma in (
             f"busy_timeout = {int(busy_timeout_s * 1000)}",

@@ -78,9 +78,7 @@ def load(path: Path) -> MasterKey:
             "without it stored tokens and opt-outs cannot be read.",
         ) from None
     except (orjson.JSONDecodeError, KeyError, ValueError, TypeError):
-        raise MasterKeyWrong(
-            f"{path} is not a WaQtor master key.", hint="Put back the file from its backup."
-        ) from None
+        raise MasterKeyWrong(f"{path} is not a WaQtor master key.", hint="Put back the file from its backup.") from None
 
 
 def with_new_encryption_key(path: Path) -> MasterKey:

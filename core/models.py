@@ -174,12 +174,8 @@ class Contact(Base):
     __tablename__ = "contacts"
     id: Mapped[int] = plain(BigId, primary_key=True)
     name: Mapped[str] = personal(String(200), category="profile", purpose="address the person by name")
-    language: Mapped[str | None] = personal(
-        String(20), category="profile", purpose="choose the message's language"
-    )
-    attributes: Mapped[dict[str, str]] = personal(
-        Json, category="profile", purpose="fill in message variables"
-    )
+    language: Mapped[str | None] = personal(String(20), category="profile", purpose="choose the message's language")
+    attributes: Mapped[dict[str, str]] = personal(Json, category="profile", purpose="fill in message variables")
     created_at: Mapped[datetime] = plain(UtcDateTime)
     updated_at: Mapped[datetime] = plain(UtcDateTime)
 
@@ -196,9 +192,7 @@ class Identity(Base):
     contact_id: Mapped[int] = plain(ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = plain(String(10))
     value: Mapped[str] = personal(String(80), category="identity", purpose="deliver messages")
-    value_hash: Mapped[str] = personal(
-        String(64), category="identity", purpose="honour an opt-out", index=True
-    )
+    value_hash: Mapped[str] = personal(String(64), category="identity", purpose="honour an opt-out", index=True)
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
 
@@ -206,9 +200,7 @@ class ContactTag(Base):
     __tablename__ = "contact_tags"
     __table_args__ = (Index("ix_contact_tags_tag_contact_id", "tag", "contact_id"),)
     contact_id: Mapped[int] = plain(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True)
-    tag: Mapped[str] = personal(
-        String(80), category="profile", purpose="choose an audience", primary_key=True
-    )
+    tag: Mapped[str] = personal(String(80), category="profile", purpose="choose an audience", primary_key=True)
 
 
 class Consent(Base):
@@ -228,9 +220,7 @@ class Suppression(Base):
     """Not to be written to. A keyed hash only: it must outlast the person's erasure."""
 
     __tablename__ = "suppressions"
-    identity_hash: Mapped[str] = personal(
-        String(64), category="consent", purpose="honour an opt-out", primary_key=True
-    )
+    identity_hash: Mapped[str] = personal(String(64), category="consent", purpose="honour an opt-out", primary_key=True)
     reason: Mapped[str] = plain(String(40))
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
@@ -291,12 +281,8 @@ class Chat(Base):
     __tablename__ = "chats"
     sender_id: Mapped[int] = plain(ForeignKey("senders.id", ondelete="CASCADE"), primary_key=True)
     contact_id: Mapped[int] = plain(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True)
-    last_out_at: Mapped[datetime | None] = personal(
-        UtcDateTime, category="activity", purpose="count conversations"
-    )
-    last_in_at: Mapped[datetime | None] = personal(
-        UtcDateTime, category="activity", purpose="know the service window"
-    )
+    last_out_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="count conversations")
+    last_in_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="know the service window")
 
 
 # ---- campaigns ----------------------------------------------------------------------------------------------
@@ -351,9 +337,7 @@ class Recipient(Base):
     campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"))
     occurrence: Mapped[int] = plain(Integer, default=0)
     # No foreign key: the outcome outlives the person's erasure, and says nothing about whom.
-    contact_id: Mapped[int] = personal(
-        BigInteger, category="activity", purpose="know who was written to", index=True
-    )
+    contact_id: Mapped[int] = personal(BigInteger, category="activity", purpose="know who was written to", index=True)
     state: Mapped[str] = plain(String(12))
     reason: Mapped[str | None] = plain(String(80))
     receipt: Mapped[int] = plain(SmallInteger, default=0)
@@ -362,9 +346,7 @@ class Recipient(Base):
     claimed_until: Mapped[datetime | None] = plain(UtcDateTime)
     not_before: Mapped[datetime | None] = plain(UtcDateTime)
     sent_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="prove the outcome")
-    replied_at: Mapped[datetime | None] = personal(
-        UtcDateTime, category="activity", purpose="measure the campaign"
-    )
+    replied_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="measure the campaign")
 
 
 class Message(Base):
@@ -383,9 +365,7 @@ class Message(Base):
     )
     id: Mapped[int] = plain(BigId, primary_key=True)
     client_id: Mapped[str | None] = plain(String(32), unique=True)
-    provider_id: Mapped[str | None] = personal(
-        String(200), category="identity", purpose="match receipts", unique=True
-    )
+    provider_id: Mapped[str | None] = personal(String(200), category="identity", purpose="match receipts", unique=True)
     direction: Mapped[str] = plain(String(3))
     sender_id: Mapped[int] = plain(ForeignKey("senders.id"))
     contact_id: Mapped[int | None] = personal(BigInteger, category="activity", purpose="show the chat")
@@ -401,9 +381,7 @@ class Message(Base):
     lease_until: Mapped[datetime | None] = plain(UtcDateTime)
     at: Mapped[datetime] = personal(UtcDateTime, category="activity", purpose="show the chat")
     settled_at: Mapped[datetime | None] = plain(UtcDateTime)
-    delivered_at: Mapped[datetime | None] = personal(
-        UtcDateTime, category="activity", purpose="show receipts"
-    )
+    delivered_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="show receipts")
     read_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="show receipts")
 
 

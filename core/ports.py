@@ -126,9 +126,7 @@ class RateLimited(SendError):
 class Deferred(SendError):
     """WhatsApp does not want this person written to now; `wait_s` is the least to wait."""
 
-    def __init__(
-        self, code: str, detail: str = "", *, wait_s: float, provider_code: int | None = None
-    ) -> None:
+    def __init__(self, code: str, detail: str = "", *, wait_s: float, provider_code: int | None = None) -> None:
         super().__init__(code, detail, provider_code=provider_code)
         self.wait_s = wait_s
 
@@ -199,12 +197,14 @@ class Connectors(Protocol):
     """Opens the connector of a sender; the caller closes it."""
 
     async def open(self, sender: SenderConfig) -> Connector: ...
+    async def close(self) -> None: ...
 
 
 class Jobs(Protocol):
     """Asks the orchestrator for a run. Safe to repeat with the same key; raises `JobsUnavailable`."""
 
     async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None: ...
+    async def close(self) -> None: ...
 
 
 class JobsUnavailable(Exception):

@@ -20,9 +20,7 @@ class Settings(BaseSettings):
     `config.example.toml` lists them all with the reason of each default; a test keeps the two equal.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="WAQTOR_", frozen=True, extra="forbid", toml_file="config.toml"
-    )
+    model_config = SettingsConfigDict(env_prefix="WAQTOR_", frozen=True, extra="forbid", toml_file="config.toml")
 
     # Where things are
     data_dir: Path = Path(".waqtor")

@@ -322,6 +322,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_recipients_contact_id"), ["contact_id"], unique=False)
 
     op.execute("INSERT INTO event_log (id, head, pruned) VALUES (1, 0, 0)")
+    op.execute("INSERT INTO switches (name, is_on, reason, changed_at) VALUES ('sending', true, '', CURRENT_TIMESTAMP)")
     # The consent ledger is append-only for everybody, also for a slip in our own code.
     if op.get_bind().dialect.name == "postgresql":
         op.execute("""

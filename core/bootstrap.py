@@ -1,0 +1,63 @@
+"""Puts the platform together from its parts; each process does it once, tests with fakes at the ports."""
+
+import secrets
+from dataclasses import dataclass
+
+from core import keys, schema
+from core.database import Database, DatabaseClock, connect
+from core.errors import MasterKeyWrong
+from core.keys import MasterKey
+from core.models import Installation
+from core.ports import Clock, Connectors, Jobs
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What core functions need that is neither a row nor a value. `installation` is this database's name."""
+
+    settings: Settings
+    database: Database
+    key: MasterKey
+    clock: Clock
+    connectors: Connectors
+    jobs: Jobs
+    installation: str
+
+    async def close(self) -> None:
+        await self.connectors.close()
+        await self.jobs.close()
+        await self.database.close()
+
+
+async def build(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock | None = None) -> Platform:
+    """Raises `MasterKeyMissing`, `MasterKeyWrong` or `SchemaBehind` rather than work half."""
+    key = keys.load(settings.key_file)
+    database = connect(settings)
+    clock = clock or DatabaseClock()
+    try:
+        await schema.require_current(database)
+        installation = await _installation(database, key, clock)
+    except BaseException:
+        await database.close()
+        raise
+    return Platform(settings, database, key, clock, connectors, jobs, installation)
+
+
+async def _installation(database: Database, key: MasterKey, clock: Clock) -> str:
+    async with database.transaction() as tx:
+        row = await tx.get(Installation, 1)
+        if row is None:
+            row = Installation(
+                id=1,
+                uid=secrets.token_hex(8),
+                key_fingerprint=key.fingerprint,
+                created_at=await clock.now(tx),
+            )
+            tx.add(row)
+    if row.key_fingerprint != key.fingerprint:
+        raise MasterKeyWrong(
+            "This master key is not the one the database was written with.",
+            hint="Put back the key file of this installation (WAQTOR_MASTER_KEY_FILE).",
+        )
+    return row.uid

@@ -1,0 +1,44 @@
+"""Many rows in one statement: they travel as one JSON parameter, which both databases can read as a table."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Result, text
+
+from core.database import Tx, is_postgres
+
+
+def stamp(moment: datetime) -> str:
+    """UTC as SQLite keeps it; PostgreSQL reads it in the session's zone, which is UTC too."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def ids(values: Iterable[int]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def in_ids(tx: Tx, parameter: str = "ids") -> str:
+    """`IN (…)` over a parameter made by `ids()`."""
+    if is_postgres(tx):
+        return f"IN (SELECT CAST(jsonb_array_elements_text(CAST(:{parameter} AS jsonb)) AS bigint))"
+    return f"IN (SELECT value FROM json_each(:{parameter}))"
+
+
+def table(tx: Tx, **columns: str) -> str:
+    """`(…) AS r` with these columns (name = PostgreSQL type) over the parameter `rows`."""
+    if is_postgres(tx):
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({typed})"
+    picked = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {picked} FROM json_each(:rows)) AS r"
+
+
+async def run(tx: Tx, sql: str, rows: Iterable[Mapping[str, Any]] | None = None, **values: Any) -> Result[Any]:
+    """Execute with `rows` as the table of the same name. Datetimes among the values are made comparable."""
+    if rows is not None:
+        values["rows"] = orjson.dumps(list(rows)).decode()
+    if not is_postgres(tx):
+        values = {name: stamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
+    return await tx.execute(text(sql), values)

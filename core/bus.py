@@ -1,0 +1,110 @@
+"""Reading the event log: in order, every committed event, whoever wrote it and in whatever order they committed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+
+from core.database import Database, Tx, is_postgres
+from core.models import Event, EventLog
+
+_RELAY_LOCK = 7_726_002
+_PRUNE_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One event as readers see it."""
+
+    seq: int
+    type: str
+    topic: str
+    data: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The log holds `pruned + 1` to `head`. A reader behind `pruned` has to reload by other means."""
+
+    pruned: int
+    head: int
+
+
+async def reach(tx: Tx) -> Reach:
+    log = (await tx.execute(select(EventLog.pruned, EventLog.head))).one()
+    return Reach(pruned=log.pruned, head=log.head)
+
+
+async def number(tx: Tx) -> int:
+    """Number what has been committed since; returns how many. One process at a time, the others pass by.
+
+    PostgreSQL only: there serial numbers become visible out of commit order. An event that commits later
+    than its neighbours simply gets its number later; a reader that saw `seq` never finds a smaller one new.
+    """
+    if not is_postgres(tx):
+        return 0
+    if not (await tx.execute(text(f"SELECT pg_try_advisory_xact_lock({_RELAY_LOCK})"))).scalar_one():
+        return 0
+    result = await tx.execute(
+        text("""
+            WITH log AS (SELECT head FROM event_log WHERE id = 1),
+            waiting AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM events WHERE seq IS NULL),
+            numbered AS (
+                UPDATE events SET seq = log.head + waiting.place FROM waiting, log
+                WHERE events.id = waiting.id RETURNING 1
+            )
+            UPDATE event_log SET head = head + (SELECT count(*) FROM numbered) WHERE id = 1
+            RETURNING (SELECT count(*) FROM numbered)
+        """)
+    )
+    return int(result.scalar_one())
+
+
+async def since(tx: Tx, seq: int, *, limit: int = 500) -> Sequence[Logged]:
+    rows = await tx.execute(
+        select(Event.seq, Event.type, Event.topic, Event.data, Event.at)
+        .where(Event.seq > seq)
+        .order_by(Event.seq)
+        .limit(limit)
+    )
+    return [Logged(*row) for row in rows]
+
+
+async def follow(database: Database, seq: int, *, poll_s: float = 0.05) -> AsyncIterator[Logged]:
+    """Every event after `seq`, for ever. The caller keeps its own cursor: the `seq` it has dealt with."""
+    while True:
+        if database.is_postgres:
+            async with database.transaction() as tx:
+                await number(tx)
+        async with database.reading() as tx:
+            batch = await since(tx, seq)
+        for logged in batch:
+            yield logged
+            seq = logged.seq
+        if not batch:
+            await asyncio.sleep(poll_s)
+
+
+async def prune(database: Database, *, before: datetime) -> int:
+    """Forget events older than `before`, oldest first, in short transactions. Outcomes live in their tables."""
+    pruned = 0
+    while True:
+        async with database.transaction() as tx:
+            first = (await reach(tx)).pruned
+            oldest = (
+                select(Event.seq)
+                .where(Event.seq > first, Event.at < before)
+                .order_by(Event.seq)
+                .limit(_PRUNE_BATCH)
+                .subquery()
+            )
+            last = (await tx.execute(select(func.max(oldest.c.seq)))).scalar_one()
+            if last is None:
+                return pruned
+            await tx.execute(delete(Event).where(Event.seq <= last))
+            await tx.execute(update(EventLog).values(pruned=last))
+            pruned += last - first

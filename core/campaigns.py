@@ -1,0 +1,355 @@
+"""One message to an audience: its states, its recipients, and who runs it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+
+from core import bulk, senders, templates
+from core.database import Tx
+from core.errors import Conflict, Invalid, NotFound
+from core.events import CampaignMoved, RecipientsPlanned, publish
+from core.models import Campaign, Contact, ContactTag, Message, Recipient, Sender
+
+DRAFT, RUNNING, PAUSED, CANCELLED, FINISHED = "draft", "running", "paused", "cancelled", "finished"
+MOVES = {
+    DRAFT: {RUNNING, CANCELLED},
+    RUNNING: {PAUSED, CANCELLED, FINISHED},
+    PAUSED: {RUNNING, CANCELLED},
+    CANCELLED: set[str](),
+    FINISHED: set[str](),
+}
+UNFINISHED = ("queued", "claimed", "sending")
+PLAN_CHUNK = 5_000
+
+
+async def create(
+    tx: Tx, *, name: str, sender_id: int, template_id: int, audience: Mapping[str, Any], at: datetime
+) -> Campaign:
+    """`audience` is {"all": true} or {"tag": "…"}."""
+    if dict(audience) != {"all": True} and not (set(audience) == {"tag"} and str(audience["tag"]).strip()):
+        raise Invalid(
+            "An audience is everybody or the contacts with a tag.",
+            field="audience",
+            hint='{"all": true} or {"tag": "customers"}',
+        )
+    if not name.strip():
+        raise Invalid("A campaign needs a name.", field="name")
+    await senders.get(tx, sender_id)
+    await templates.get(tx, template_id)
+    campaign = Campaign(
+        name=name,
+        sender_id=sender_id,
+        template_id=template_id,
+        audience=dict(audience),
+        state=DRAFT,
+        state_reason="",
+        occurrence=0,
+        launches=0,
+        planned_to=0,
+        created_at=at,
+    )
+    tx.add(campaign)
+    await tx.flush()
+    await publish(tx, CampaignMoved(campaign_id=campaign.id, what="created"), at=at)
+    return campaign
+
+
+async def get(tx: Tx, campaign_id: int, *, lock: bool = False) -> Campaign:
+    query = select(Campaign).where(Campaign.id == campaign_id).execution_options(populate_existing=True)
+    campaign = (await tx.execute(query.with_for_update() if lock else query)).scalar()
+    if campaign is None:
+        raise NotFound(f"There is no campaign {campaign_id}.", field="campaign_id")
+    return campaign
+
+
+async def listed(tx: Tx, *, after: int, limit: int, state: str | None = None) -> Sequence[Campaign]:
+    query = select(Campaign).where(Campaign.id > after).order_by(Campaign.id).limit(limit)
+    if state is not None:
+        query = query.where(Campaign.state == state)
+    return (await tx.execute(query)).scalars().all()
+
+
+def _move(campaign: Campaign, to: str) -> None:
+    if to not in MOVES[campaign.state]:
+        raise Conflict(
+            f"Campaign {campaign.id} is {campaign.state}; it cannot become {to}.",
+            field="state",
+            hint=f"From {campaign.state} it can become: {', '.join(sorted(MOVES[campaign.state])) or 'nothing more'}.",
+        )
+    campaign.state = to
+
+
+async def launch(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
+    """Freeze the audience and set it running. Of two launches at once the second gets `Conflict`."""
+    campaign = await get(tx, campaign_id, lock=True)
+    if campaign.state != DRAFT:
+        raise Conflict(
+            f"Campaign {campaign_id} was launched already; it is {campaign.state}.",
+            field="state",
+            hint="A paused campaign goes on with resume." if campaign.state == PAUSED else None,
+        )
+    sender = await senders.get(tx, campaign.sender_id)
+    if sender.state != senders.ACTIVE:
+        raise Conflict(f"Sender {sender.name!r} is {sender.state}: {sender.state_reason}", field="sender_id")
+    _move(campaign, RUNNING)
+    campaign.audience_to = (await tx.execute(select(func.max(Contact.id)))).scalar() or 0
+    campaign.launched_at = at
+    campaign.launches += 1
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="launched"), at=at)
+    return campaign
+
+
+async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> Campaign:
+    """No intent commits after this does; what is under way ends as it ends."""
+    campaign = await get(tx, campaign_id, lock=True)
+    _move(campaign, PAUSED)
+    campaign.state_reason = reason
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="paused", reason=reason), at=at)
+    return campaign
+
+
+async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
+    campaign = await get(tx, campaign_id, lock=True)
+    if campaign.state != PAUSED:
+        raise Conflict(f"Campaign {campaign_id} is {campaign.state}, not paused.", field="state")
+    _move(campaign, RUNNING)
+    campaign.state_reason = ""
+    campaign.launches += 1
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="resumed"), at=at)
+    return campaign
+
+
+async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
+    """For good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
+    campaign = await get(tx, campaign_id, lock=True)
+    _move(campaign, CANCELLED)
+    campaign.finished_at = at
+    await tx.execute(
+        update(Recipient)
+        .where(Recipient.campaign_id == campaign_id, Recipient.state.in_(("queued", "claimed")))
+        .values(state="skipped", reason="cancelled", claim_token=None, claimed_until=None)
+    )
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="cancelled"), at=at)
+    return campaign
+
+
+async def finish_if_done(tx: Tx, campaign_id: int, *, at: datetime) -> bool:
+    """Finished when planned to the end and nobody is queued, claimed or without an outcome."""
+    campaign = await get(tx, campaign_id, lock=True)
+    if campaign.state != RUNNING or not planned(campaign):
+        return False
+    left = await tx.execute(
+        select(Recipient.id).where(Recipient.campaign_id == campaign_id, Recipient.state.in_(UNFINISHED)).limit(1)
+    )
+    if left.first():
+        return False
+    _move(campaign, FINISHED)
+    campaign.finished_at = at
+    campaign.run_token = campaign.run_until = None
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="finished"), at=at)
+    return True
+
+
+# ---- planning -----------------------------------------------------------------------------------------------
+
+
+def planned(campaign: Campaign) -> bool:
+    return campaign.audience_to is not None and campaign.planned_to >= campaign.audience_to
+
+
+async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = PLAN_CHUNK) -> bool:
+    """Make the next `size` recipients; False when there are none left. The cursor moves in the same
+    transaction, and the unique key (campaign, occurrence, contact) stands behind it."""
+    campaign = await get(tx, campaign_id, lock=True)
+    if campaign.state not in (RUNNING, PAUSED) or planned(campaign):
+        return False
+    assert campaign.audience_to is not None  # noqa: S101  # launch has set it
+    tag = campaign.audience.get("tag")
+    member = ContactTag.contact_id if tag is not None else Contact.id
+    chunk = select(member.label("id")).where(member > campaign.planned_to, member <= campaign.audience_to)
+    if tag is not None:
+        chunk = chunk.where(ContactTag.tag == tag)
+    members = chunk.order_by(member).limit(size).subquery()
+    last = (await tx.execute(select(func.max(members.c.id)))).scalar()
+    if last is None:
+        campaign.planned_to = campaign.audience_to
+        return False
+    inserted = await bulk.run(
+        tx,
+        f"""
+        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason)
+        SELECT :campaign, :occurrence, c.id, 0, 0,
+            CASE WHEN stopped.contact_id IS NULL THEN 'queued' ELSE 'skipped' END,
+            CASE WHEN stopped.contact_id IS NULL THEN NULL ELSE 'opted_out' END
+        FROM contacts c
+        {"JOIN contact_tags t ON t.contact_id = c.id AND t.tag = :tag" if tag is not None else ""}
+        LEFT JOIN (
+            SELECT DISTINCT i.contact_id FROM suppressions s JOIN identities i ON i.value_hash = s.identity_hash
+            WHERE i.contact_id > :first AND i.contact_id <= :last
+        ) stopped ON stopped.contact_id = c.id
+        WHERE c.id > :first AND c.id <= :last
+        ORDER BY c.id
+        """,
+        campaign=campaign_id,
+        occurrence=campaign.occurrence,
+        first=campaign.planned_to,
+        last=last,
+        **({"tag": tag} if tag is not None else {}),
+    )
+    skipped = (
+        await tx.execute(
+            select(func.count()).where(
+                Recipient.campaign_id == campaign_id,
+                Recipient.occurrence == campaign.occurrence,
+                Recipient.contact_id > campaign.planned_to,
+                Recipient.contact_id <= last,
+                Recipient.state == "skipped",
+            )
+        )
+    ).scalar_one()
+    campaign.planned_to = last
+    queued = max(0, inserted.rowcount) - skipped  # type: ignore[attr-defined]
+    await publish(tx, RecipientsPlanned(campaign_id=campaign_id, queued=queued, skipped=skipped), at=at)
+    return True
+
+
+# ---- the run that sends it ----------------------------------------------------------------------------------
+
+
+async def hold_run(tx: Tx, campaign_id: int, *, token: str, now: datetime, until: datetime) -> bool:
+    """Take or keep the lease of running this campaign; False when another run has it."""
+    held = await tx.execute(
+        update(Campaign)
+        .where(
+            Campaign.id == campaign_id,
+            or_(Campaign.run_token.is_(None), Campaign.run_token == token, Campaign.run_until < now),
+        )
+        .values(run_token=token, run_until=until)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(held.rowcount)  # type: ignore[attr-defined]
+
+
+async def leave_run(tx: Tx, campaign_id: int, *, token: str) -> None:
+    await tx.execute(
+        update(Campaign)
+        .where(Campaign.id == campaign_id, Campaign.run_token == token)
+        .values(run_token=None, run_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def waiting_for_a_run(tx: Tx, *, now: datetime) -> Sequence[Campaign]:
+    """Running campaigns that nobody runs although there is something to do now."""
+    due = (
+        select(Recipient.id)
+        .where(
+            Recipient.campaign_id == Campaign.id,
+            Recipient.state == "queued",
+            or_(Recipient.not_before.is_(None), Recipient.not_before <= now),
+        )
+        .exists()
+    )
+    rows = await tx.execute(
+        select(Campaign)
+        .join(Sender, Sender.id == Campaign.sender_id)
+        .where(
+            Campaign.state == RUNNING,
+            or_(Campaign.run_token.is_(None), Campaign.run_until < now),
+            or_(Campaign.planned_to < Campaign.audience_to, due),
+            Sender.state == senders.ACTIVE,
+            Sender.next_slot <= now.timestamp() + 1,
+        )
+        .order_by(Campaign.id)
+    )
+    return rows.scalars().all()
+
+
+async def running(tx: Tx) -> Sequence[int]:
+    rows = await tx.execute(select(Campaign.id).where(Campaign.state == RUNNING).order_by(Campaign.id))
+    return rows.scalars().all()
+
+
+# ---- what came of it ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`sent` counts everyone WhatsApp has the message for; `delivered` and `read` are among them."""
+
+    total: int
+    queued: int
+    sending: int
+    sent: int
+    delivered: int
+    read: int
+    replied: int
+    failed: Mapping[str, int]
+    skipped: Mapping[str, int]
+    unknown: Mapping[str, int]
+
+
+async def progress(tx: Tx, campaign_id: int) -> Progress:
+    """The funnel, with failures, skips and unknowns by their reason."""
+    counts: dict[str, int] = dict.fromkeys((*UNFINISHED, "sent"), 0)
+    by_reason: dict[str, dict[str, int]] = {"failed": {}, "skipped": {}, "unknown": {}}
+    delivered = read = total = 0
+    for state, reason, receipt, number in await tx.execute(
+        select(Recipient.state, Recipient.reason, Recipient.receipt, func.count())
+        .where(Recipient.campaign_id == campaign_id)
+        .group_by(Recipient.state, Recipient.reason, Recipient.receipt)
+    ):
+        total += number
+        if state in by_reason:
+            by_reason[state][reason or state] = by_reason[state].get(reason or state, 0) + number
+        else:
+            counts[state] += number
+        delivered += number if receipt >= 2 else 0
+        read += number if receipt >= 3 else 0
+    replied = (
+        await tx.execute(
+            select(func.count()).where(Recipient.campaign_id == campaign_id, Recipient.replied_at.is_not(None))
+        )
+    ).scalar_one()
+    return Progress(
+        total=total,
+        queued=counts["queued"] + counts["claimed"],
+        sending=counts["sending"],
+        sent=counts["sent"],
+        delivered=delivered,
+        read=read,
+        replied=replied,
+        failed=by_reason["failed"],
+        skipped=by_reason["skipped"],
+        unknown=by_reason["unknown"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one person; `message` is None for who was never written to."""
+
+    recipient: Recipient
+    name: str
+    message: Message | None
+
+
+async def outcomes(
+    tx: Tx, campaign_id: int, *, after: int, limit: int, state: str | None = None, reason: str | None = None
+) -> Sequence[Outcome]:
+    query = (
+        select(Recipient, func.coalesce(Contact.name, ""), Message)
+        .outerjoin(Contact, Contact.id == Recipient.contact_id)
+        .outerjoin(Message, Message.recipient_id == Recipient.id)
+        .where(Recipient.campaign_id == campaign_id, Recipient.id > after)
+        .order_by(Recipient.id)
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(Recipient.state == state)
+    if reason is not None:
+        query = query.where(Recipient.reason == reason)
+    return [Outcome(*row) for row in await tx.execute(query)]

@@ -1,0 +1,81 @@
+"""Who must not be written to. The contact's row is the lock: an opt-out and an intent never pass each other."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from core.database import Tx, is_postgres
+from core.events import ContactOptedOut, publish
+from core.models import Consent, Contact, Identity, Suppression
+
+_STOP_WORDS = frozenset(
+    """
+    stop stopall unsubscribe cancel end quit optout revoke remove arret
+    توقف قف ايقاف الغاء اوقف الغاءالاشتراك كفايه ايقافالرسائل
+    """.split()
+)
+_ARABIC_FORMS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي", "ـ": None})
+
+
+def is_stop(text: str) -> bool:
+    """The whole message is a word for stopping, in English or Arabic; never a substring of a sentence."""
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_ARABIC_FORMS)
+    folded = "".join(char for char in folded if not unicodedata.combining(char))
+    return re.sub(r"[\W_]+", "", folded) in _STOP_WORDS
+
+
+async def lock(tx: Tx, contact_ids: Iterable[int]) -> None:
+    """Hold these contacts until the transaction ends. In order of id, so that two lockers never deadlock."""
+    ids = sorted(contact_ids)
+    if is_postgres(tx) and ids:  # on SQLite BEGIN IMMEDIATE holds everything
+        await tx.execute(select(Contact.id).where(Contact.id.in_(ids)).order_by(Contact.id).with_for_update())
+
+
+async def suppressed(tx: Tx, contact_ids: Iterable[int]) -> set[int]:
+    """Those of these contacts who have any suppressed identity."""
+    rows = await tx.execute(
+        select(Identity.contact_id)
+        .join(Suppression, Suppression.identity_hash == Identity.value_hash)
+        .where(Identity.contact_id.in_(list(contact_ids)))
+    )
+    return set(rows.scalars())
+
+
+async def opt_out(tx: Tx, contact_id: int, *, reason: str, source: str, wording: str = "", at: datetime) -> bool:
+    """Suppress all identities of the person; False when all were suppressed before. Locks the contact."""
+    await lock(tx, [contact_id])
+    hashes = (await tx.execute(select(Identity.value_hash).where(Identity.contact_id == contact_id))).scalars().all()
+    if not await suppress(tx, hashes, reason=reason, source=source, wording=wording, at=at):
+        return False
+    await publish(tx, ContactOptedOut(contact_id=contact_id, source=source), at=at)
+    return True
+
+
+async def suppress(tx: Tx, hashes: Sequence[str], *, reason: str, source: str, wording: str, at: datetime) -> int:
+    """Suppress those of these keyed hashes that are not yet, each with its line in the ledger."""
+    known = set(
+        (await tx.execute(select(Suppression.identity_hash).where(Suppression.identity_hash.in_(hashes)))).scalars()
+    )
+    new = sorted(set(hashes) - known)
+    if new:
+        await tx.execute(
+            insert(Suppression), [{"identity_hash": one, "reason": reason, "created_at": at} for one in new]
+        )
+        await tx.execute(
+            insert(Consent),
+            [
+                {
+                    "identity_hash": one,
+                    "purpose": "marketing",
+                    "action": "withdrawn",
+                    "source": source,
+                    "wording": wording[:1000],
+                    "recorded_at": at,
+                }
+                for one in new
+            ],
+        )
+    return len(new)

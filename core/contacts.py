@@ -1,0 +1,338 @@
+"""People: told apart by their identities, taken in from files row by row."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import BinaryIO
+
+import phonenumbers
+from sqlalchemy import insert, select, text
+
+from core import bulk, consents
+from core.database import Database, Tx, is_postgres
+from core.errors import Invalid, NotFound
+from core.events import ContactsImported, publish
+from core.keys import MasterKey
+from core.models import Contact, ContactTag, Identity, Import
+from core.ports import Address, Clock
+
+_IDENTITY_LOCK = 7_726_003  # two writers must not both make the person of one number
+_CHUNK = 500
+_MAX_REPORTED = 10_000
+_MAX_VALUE = 1_000
+_YES = frozenset({"1", "yes", "true", "y", "نعم"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """`phone` is E.164."""
+
+    phone: str
+    name: str = ""
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that was not taken. `row` counts from 1 below the heading."""
+
+    row: int
+    field: str
+    message: str
+
+
+def e164(raw: str, country: str) -> str:
+    """The number in international form; Arabic digits are digits. Raises `Invalid` with what is wrong."""
+    try:
+        number = phonenumbers.parse(raw, country)
+    except phonenumbers.NumberParseException:
+        raise Invalid("This is not a phone number.", field="phone", hint="Example: +966501234567") from None
+    if not phonenumbers.is_valid_number(number):
+        raise Invalid(
+            "No such number exists in its country.",
+            field="phone",
+            hint=f"A number without a leading + is read as one of {country}.",
+        )
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+async def save(tx: Tx, key: MasterKey, people: Sequence[NewContact], *, at: datetime) -> tuple[int, int]:
+    """Make or update these people; returns (created, updated). Of a number given twice the last row wins;
+    tags and attributes are added to what is known."""
+    by_hash = {key.hash("phone", one.phone): one for one in people}
+    await _lock_identities(tx)
+    known = {
+        row.value_hash: row.contact_id
+        for row in await tx.execute(
+            select(Identity.value_hash, Identity.contact_id).where(
+                Identity.kind == "phone", Identity.value_hash.in_(list(by_hash))
+            )
+        )
+    }
+    new = [one for one in by_hash if one not in known]
+    if new:
+        created = await tx.execute(
+            insert(Contact).returning(Contact.id, sort_by_parameter_order=True),
+            [
+                {
+                    "name": by_hash[one].name,
+                    "language": by_hash[one].language,
+                    "attributes": dict(by_hash[one].attributes),
+                    "created_at": at,
+                    "updated_at": at,
+                }
+                for one in new
+            ],
+        )
+        fresh = dict(zip(new, created.scalars(), strict=True))
+        await tx.execute(
+            insert(Identity),
+            [
+                {
+                    "contact_id": contact_id,
+                    "kind": "phone",
+                    "value": by_hash[one].phone,
+                    "value_hash": one,
+                    "created_at": at,
+                }
+                for one, contact_id in fresh.items()
+            ],
+        )
+    else:
+        fresh = {}
+    await _update(tx, {contact_id: by_hash[one] for one, contact_id in known.items()}, at=at)
+    everyone = fresh | known
+    tags = [
+        {"contact_id": contact_id, "tag": tag}
+        for one, contact_id in everyone.items()
+        for tag in dict.fromkeys(by_hash[one].tags)
+    ]
+    if tags:
+        await bulk.run(
+            tx,
+            f"INSERT INTO contact_tags (contact_id, tag) SELECT r.contact_id, r.tag "
+            f"FROM {bulk.table(tx, contact_id='bigint', tag='text')} WHERE true ON CONFLICT DO NOTHING",
+            tags,
+        )
+    refused = [one for one in everyone if by_hash[one].opted_out]
+    if refused:
+        await consents.lock(tx, [everyone[one] for one in refused])
+        await consents.suppress(tx, refused, reason="imported", source="import", wording="", at=at)
+    return len(new), len(known)
+
+
+async def _update(tx: Tx, known: Mapping[int, NewContact], *, at: datetime) -> None:
+    if not known:
+        return
+    rows = (await tx.execute(select(Contact).where(Contact.id.in_(list(known))))).scalars()
+    for contact in rows:
+        given = known[contact.id]
+        contact.name = given.name or contact.name
+        contact.language = given.language or contact.language
+        contact.attributes = {**contact.attributes, **given.attributes}
+        contact.updated_at = at
+    await tx.flush()
+
+
+async def who(tx: Tx, key: MasterKey, addresses: Sequence[Address], *, name: str, at: datetime) -> int:
+    """The person behind these addresses, made if new. An address not seen before is added to the person."""
+    await _lock_identities(tx)
+    hashes = {key.hash(address.kind, address.value): address for address in addresses}
+    rows = await tx.execute(
+        select(Identity.value_hash, Identity.contact_id)
+        .where(Identity.value_hash.in_(list(hashes)))
+        .order_by(Identity.id)
+    )
+    known = {row.value_hash: row.contact_id for row in rows}
+    if known:
+        contact_id = next(iter(known.values()))
+    else:
+        contact_id = (
+            await tx.execute(
+                insert(Contact)
+                .values(name=name[:200], attributes={}, created_at=at, updated_at=at)
+                .returning(Contact.id)
+            )
+        ).scalar_one()
+    for value_hash, address in hashes.items():
+        if value_hash not in known:
+            await tx.execute(
+                insert(Identity).values(
+                    contact_id=contact_id,
+                    kind=address.kind,
+                    value=address.value,
+                    value_hash=value_hash,
+                    created_at=at,
+                )
+            )
+    return int(contact_id)
+
+
+async def get(tx: Tx, contact_id: int) -> Contact:
+    contact = await tx.get(Contact, contact_id)
+    if contact is None:
+        raise NotFound(f"There is no contact {contact_id}.", field="contact_id")
+    return contact
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A contact as others see it."""
+
+    contact: Contact
+    identities: Sequence[Address]
+    tags: Sequence[str]
+    suppressed: bool
+
+
+async def cards(tx: Tx, *, after: int, limit: int, tag: str | None = None) -> Sequence[Card]:
+    """Contacts in order of id, with all that belongs to them."""
+    query = select(Contact).where(Contact.id > after).order_by(Contact.id).limit(limit)
+    if tag is not None:
+        query = query.join(ContactTag, ContactTag.contact_id == Contact.id).where(ContactTag.tag == tag)
+    return await _with_belongings(tx, (await tx.execute(query)).scalars().all())
+
+
+async def card(tx: Tx, contact_id: int) -> Card:
+    return (await _with_belongings(tx, [await get(tx, contact_id)]))[0]
+
+
+async def _with_belongings(tx: Tx, people: Sequence[Contact]) -> Sequence[Card]:
+    ids = [contact.id for contact in people]
+    identities: dict[int, list[Address]] = {}
+    for row in await tx.execute(select(Identity).where(Identity.contact_id.in_(ids)).order_by(Identity.id)):
+        one = row[0]
+        identities.setdefault(one.contact_id, []).append(Address(one.kind, one.value))
+    tags: dict[int, list[str]] = {}
+    for contact_id, tag in await tx.execute(
+        select(ContactTag.contact_id, ContactTag.tag).where(ContactTag.contact_id.in_(ids)).order_by(ContactTag.tag)
+    ):
+        tags.setdefault(contact_id, []).append(tag)
+    refused = await consents.suppressed(tx, ids)
+    return [
+        Card(contact, identities.get(contact.id, []), tags.get(contact.id, []), contact.id in refused)
+        for contact in people
+    ]
+
+
+# ---- files --------------------------------------------------------------------------------------------------
+
+
+def read_csv(file: BinaryIO, *, country: str) -> Iterator[NewContact | Rejected]:
+    """Rows of a CSV file with a heading. `phone` is needed; `name`, `language`, `tags` (`;` between them) and
+    `opted_out` are understood; every other column becomes an attribute. Raises `Invalid` for the whole file."""
+    lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        sample = lines.readline()
+        delimiter = max(",;\t", key=sample.count)
+        heading = [name.strip() for name in next(csv.reader([sample], delimiter=delimiter), [])]
+        _check_heading(heading)
+        for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            if row:
+                yield _read_row(number, heading, row, country)
+    except UnicodeDecodeError:
+        raise Invalid("The file is not UTF-8 text.", field="file", hint="In Excel: Save as → CSV UTF-8.") from None
+    except csv.Error as error:
+        raise Invalid(f"The file is not CSV: {error}.", field="file") from None
+    finally:
+        lines.detach()
+
+
+def _check_heading(heading: Sequence[str]) -> None:
+    if "phone" not in heading:
+        raise Invalid(
+            "The first line names no column 'phone'.",
+            field="file",
+            hint=f"It names: {', '.join(filter(None, heading))[:200] or 'nothing'}.",
+        )
+    twice = {name for name in heading if name and heading.count(name) > 1}
+    if twice:
+        raise Invalid(f"The column {sorted(twice)[0]!r} is there twice.", field="file")
+
+
+def _read_row(number: int, heading: Sequence[str], row: Sequence[str], country: str) -> NewContact | Rejected:
+    if len(row) != len(heading):
+        return Rejected(number, "row", f"{len(row)} values for {len(heading)} columns.")
+    values = {name: value.strip() for name, value in zip(heading, row, strict=True) if name}
+    if too_long := next((name for name, value in values.items() if len(value) > _MAX_VALUE), None):
+        return Rejected(number, too_long, f"Longer than {_MAX_VALUE} characters.")
+    if any("\0" in value for value in values.values()):
+        return Rejected(number, "row", "Contains a null character.")
+    try:
+        phone = e164(values.pop("phone"), country)
+    except Invalid as error:
+        return Rejected(number, "phone", error.message)
+    return NewContact(
+        phone=phone,
+        name=values.pop("name", "")[:200],
+        language=values.pop("language", "")[:20] or None,
+        tags=tuple(tag.strip()[:80] for tag in values.pop("tags", "").split(";") if tag.strip()),
+        opted_out=values.pop("opted_out", "").casefold() in _YES,
+        attributes={name: value for name, value in values.items() if value},
+    )
+
+
+async def import_rows(
+    database: Database,
+    clock: Clock,
+    key: MasterKey,
+    rows: Iterator[NewContact | Rejected],
+    *,
+    filename: str,
+) -> Import:
+    """Take a file in short transactions; what was taken stays if the rest cannot be read, and giving the file
+    again changes nothing that is there."""
+    async with database.transaction() as tx:
+        job = Import(
+            filename=filename[:255],
+            state="running",
+            rows=0,
+            created=0,
+            updated=0,
+            rejected=0,
+            report=[],
+            created_at=await clock.now(tx),
+        )
+        tx.add(job)
+    while chunk := list(islice(rows, _CHUNK)):
+        job = await _import_chunk(database, clock, key, job.id, chunk)
+    async with database.transaction() as tx:
+        job = await tx.get_one(Import, job.id)
+        job.state, job.finished_at = "finished", await clock.now(tx)
+    return job
+
+
+async def _import_chunk(
+    database: Database, clock: Clock, key: MasterKey, import_id: int, chunk: Iterable[NewContact | Rejected]
+) -> Import:
+    taken = [row for row in chunk if isinstance(row, NewContact)]
+    refused = [row for row in chunk if isinstance(row, Rejected)]
+    async with database.transaction() as tx:
+        now = await clock.now(tx)
+        created, updated = await save(tx, key, taken, at=now)
+        job = await tx.get_one(Import, import_id)
+        job.rows += len(taken) + len(refused)
+        job.created += created
+        job.updated += updated
+        job.rejected += len(refused)
+        room = _MAX_REPORTED - len(job.report)
+        job.report = job.report + [
+            {"row": one.row, "field": one.field, "message": one.message} for one in refused[: max(0, room)]
+        ]
+        await publish(
+            tx,
+            ContactsImported(import_id=import_id, created=created, updated=updated, rejected=len(refused)),
+            at=now,
+        )
+    return job
+
+
+async def _lock_identities(tx: Tx) -> None:
+    if is_postgres(tx):
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock({_IDENTITY_LOCK})"))

@@ -1,0 +1,186 @@
+"""The loop of one run: each turn is one transaction that settles what came back and commits the next intents."""
+
+import asyncio
+import logging
+import math
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import DBAPIError
+
+from core import campaigns, sending, settling, templates
+from core.bootstrap import Platform
+from core.database import Tx
+from core.models import Template
+from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
+from core.sending import Claimed, Gate, Intent
+from core.settling import Answer
+
+_CLAIM_AT_ONCE = 256
+_GATHER_S = 0.004  # answers that come close together are settled in one commit
+_LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
+_LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
+_RETRY_S = 1.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, or what shut the gate."""
+
+    why: str
+    handed_over: int
+
+
+class Dispatcher:
+    """Sends one campaign from this process. At most `send_concurrency` intents are without a settled answer at
+    any time, so that a kill leaves no more than that in doubt."""
+
+    def __init__(self, platform: Platform, connector: Connector, campaign_id: int, *, run_token: str) -> None:
+        self._platform = platform
+        self._settings = platform.settings
+        self._connector = connector
+        self._campaign_id = campaign_id
+        self._run_token = run_token
+        self._claims: list[Claimed] = []
+        self._answers: list[Answer] = []
+        self._flying: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._template: Template | None = None
+        self._stop: str | None = None
+        self._handed_over = 0
+        self._unsettled = 0
+
+    async def run(self, *, seconds: float) -> Rest:
+        """Send until the queue is empty, the gate shuts or the time is up; returns with everything settled."""
+        deadline = time.monotonic() + seconds
+        try:
+            while True:
+                if time.monotonic() >= deadline:
+                    self._stop = self._stop or "time_up"
+                wait_s = await self._turn()
+                if self._stop and not self._unsettled and not self._claims:
+                    return Rest(why=self._stop, handed_over=self._handed_over)
+                await self._wait(wait_s)
+        except asyncio.CancelledError:
+            await self._wind_up()
+            raise
+
+    async def _turn(self) -> float:
+        """One transaction. Returns the seconds until there is something to do, if nothing comes back before."""
+        answers, self._answers = self._answers, []
+        intents: list[Intent] = []
+        try:
+            async with self._platform.database.transaction() as tx:
+                plan = await self._settle_and_intend(tx, answers)
+                intents = plan.intents
+        except (DBAPIError, OSError) as error:
+            # Whether or not the commit went through, nothing was handed over for these intents: that is their
+            # answer. The answers that were to be written down are still to be.
+            logger.warning("turn_failed campaign=%s error=%s", self._campaign_id, type(error).__name__)
+            self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in intents]
+            self._unsettled += len(intents)
+            return _RETRY_S
+        self._claims, self._stop = plan.claims, plan.stop
+        self._unsettled += len(intents) - len(answers)
+        self._handed_over += len(intents)
+        for intent in intents:
+            task = asyncio.create_task(self._hand_over(intent))
+            self._flying.add(task)
+            task.add_done_callback(self._flying.discard)
+        return plan.wait_s
+
+    async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> "_Plan":
+        monotonic = time.monotonic()
+        now = await self._platform.clock.now(tx)
+        gate = await sending.gate(tx, self._campaign_id)
+        if answers:
+            await settling.settle(tx, gate, answers, settings=self._settings, now=now)
+        stop = self._stop or gate.shut
+        if stop is None and not await campaigns.hold_run(
+            tx, self._campaign_id, token=self._run_token, now=now, until=now + timedelta(seconds=self._settings.lease_s)
+        ):
+            stop = "lease_lost"
+        if stop is None and gate.sender.next_slot - now.timestamp() > _LONG_WAIT_S:
+            stop = "no_slot"
+        claims = self._claims
+        if stop is None:
+            claims = claims + await self._refill(tx, gate, now=now)
+            stop = None if claims else "queue_empty"
+        if stop is not None:
+            await sending.release(tx, claims)
+            return _Plan(intents=[], claims=[], stop=stop, wait_s=_LOOK_S)
+        free = self._settings.send_concurrency - (self._unsettled - len(answers))
+        if free <= 0:
+            return _Plan(intents=[], claims=claims, stop=None, wait_s=_LOOK_S)
+        intended = await sending.intend(
+            tx,
+            gate,
+            claims[:free],
+            capabilities=self._connector.capabilities,
+            settings=self._settings,
+            now=now,
+            monotonic=monotonic,
+        )
+        left = intended.kept + claims[free:]
+        is_paced = bool(intended.kept)
+        wait_s = max(intended.wait_s, self._settings.pace_ahead_s / 2) if is_paced else 0.0 if not left else _LOOK_S
+        return _Plan(intents=intended.intents, claims=left, stop=None, wait_s=wait_s)
+
+    async def _refill(self, tx: Tx, gate: Gate, *, now: datetime) -> list[Claimed]:
+        """Claims for at most `claim_s` of work at the present pace, taken when half of them are used up."""
+        full = max(1, math.floor(gate.sender.rate * self._settings.claim_s))
+        if len(self._claims) > min(full, _CLAIM_AT_ONCE) // 2:
+            return []
+        if self._template is None:
+            self._template = await templates.get(tx, gate.campaign.template_id)
+        return await sending.claim(
+            tx,
+            gate.campaign,
+            self._template,
+            installation=self._platform.installation,
+            limit=min(full - len(self._claims), _CLAIM_AT_ONCE),
+            now=now,
+            settings=self._settings,
+        )
+
+    async def _hand_over(self, intent: Intent) -> None:
+        result: Accepted | SendError
+        try:
+            await asyncio.sleep(intent.write_at - time.monotonic())
+            result = await self._connector.send(intent.outgoing)
+        except SendError as error:
+            result = error
+        except Exception as error:  # a connector that breaks its contract must not lose the answer: it is in doubt
+            logger.exception("connector_broke campaign=%s", self._campaign_id)
+            result = Ambiguous("connector_broke", type(error).__name__)
+        self._answers.append(Answer(intent, result))
+        self._woken.set()
+
+    async def _wait(self, wait_s: float) -> None:
+        if not self._answers and wait_s:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), min(wait_s, _LOOK_S))
+        if self._answers:
+            await asyncio.sleep(_GATHER_S)
+        self._woken.clear()
+
+    async def _wind_up(self) -> None:
+        """Asked to stop: what was handed over still gets its answer, what was not goes back to the queue."""
+        self._stop = "cancelled"
+        patience = self._settings.send_by_s + self._settings.request_timeout_s
+        if self._flying:
+            await asyncio.wait(self._flying, timeout=patience)
+        await self._turn()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one turn decided; taken over only after its commit."""
+
+    intents: list[Intent]
+    claims: list[Claimed]
+    stop: str | None
+    wait_s: float

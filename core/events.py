@@ -1,0 +1,169 @@
+"""What happened, with its wire name. Written in the transaction of the change; ids only, no text, no number."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import insert, text
+
+from core.database import Tx, is_postgres
+from core.models import Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    TYPE: ClassVar[str]
+    SYSTEM: ClassVar[str]
+
+    @property
+    def type(self) -> str:
+        return self.TYPE
+
+    @property
+    def topic(self) -> str:
+        return self.SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignMoved(_Event):
+    """`campaign.<state>`: created, launched, paused, resumed, cancelled, finished."""
+
+    SYSTEM: ClassVar[str] = "campaigns"
+    campaign_id: int
+    what: str
+    reason: str = ""
+
+    @property
+    def type(self) -> str:
+        return f"campaign.{self.what}"
+
+    @property
+    def topic(self) -> str:
+        return f"campaign:{self.campaign_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientsPlanned(_Event):
+    """Bulk: one per chunk of planning."""
+
+    TYPE: ClassVar[str] = "recipients.planned"
+    SYSTEM: ClassVar[str] = "campaigns"
+    campaign_id: int
+    queued: int
+    skipped: int
+
+    @property
+    def topic(self) -> str:
+        return f"campaign:{self.campaign_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesMoved(_Event):
+    """Bulk: messages that came to `state` (sent, failed, in_doubt, unknown, queued again) in one transaction."""
+
+    TYPE: ClassVar[str] = "messages.moved"
+    SYSTEM: ClassVar[str] = "messages"
+    state: str
+    message_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientsSkipped(_Event):
+    """Bulk: recipients that will not be written to, by one reason."""
+
+    TYPE: ClassVar[str] = "recipients.skipped"
+    SYSTEM: ClassVar[str] = "campaigns"
+    campaign_id: int
+    reason: str
+    recipient_ids: Sequence[int]
+
+    @property
+    def topic(self) -> str:
+        return f"campaign:{self.campaign_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsArrived(_Event):
+    """Bulk: what WhatsApp reported, as message ids by receipt."""
+
+    TYPE: ClassVar[str] = "messages.receipts"
+    SYSTEM: ClassVar[str] = "messages"
+    sent: Sequence[int]
+    delivered: Sequence[int]
+    read: Sequence[int]
+    failed: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived(_Event):
+    TYPE: ClassVar[str] = "message.received"
+    SYSTEM: ClassVar[str] = "messages"
+    message_id: int
+    sender_id: int
+    contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactOptedOut(_Event):
+    TYPE: ClassVar[str] = "contact.opted_out"
+    SYSTEM: ClassVar[str] = "contacts"
+    contact_id: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsImported(_Event):
+    """Bulk: one per chunk of a file."""
+
+    TYPE: ClassVar[str] = "contacts.imported"
+    SYSTEM: ClassVar[str] = "contacts"
+    import_id: int
+    created: int
+    updated: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class SenderMoved(_Event):
+    TYPE: ClassVar[str] = "sender.moved"
+    SYSTEM: ClassVar[str] = "senders"
+    sender_id: int
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSaved(_Event):
+    TYPE: ClassVar[str] = "template.saved"
+    SYSTEM: ClassVar[str] = "templates"
+    template_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTurned(_Event):
+    TYPE: ClassVar[str] = "switch.turned"
+    SYSTEM: ClassVar[str] = "system"
+    name: str
+    is_on: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyMoved(_Event):
+    TYPE: ClassVar[str] = "api_key.moved"
+    SYSTEM: ClassVar[str] = "system"
+    api_key_id: int
+    what: str
+
+
+async def publish(tx: Tx, happened: _Event, *, at: datetime) -> None:
+    """Append to the log; it exists if and only if the transaction commits."""
+    row = {"type": happened.type, "topic": happened.topic, "data": asdict(happened), "at": at}
+    if not is_postgres(tx):
+        # The write lock is ours since BEGIN IMMEDIATE, so the next number is nobody else's and a rollback
+        # takes it back: gapless. On PostgreSQL the relay numbers after the commit (core/bus.py).
+        row["seq"] = (
+            await tx.execute(text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head"))
+        ).scalar_one()
+    await tx.execute(insert(Event).values(row))

@@ -1,0 +1,121 @@
+"""What WhatsApp posts to us: kept as it came before it is answered, applied right after."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core import messages
+from core.bootstrap import Platform
+from core.database import Tx
+from core.errors import Invalid
+from core.models import InboxItem
+from core.ports import ParsedWebhook
+
+Parse = Callable[[bytes], ParsedWebhook]
+"""Reads a body; raises `Invalid`. Given by the edge, which knows the network's wire form."""
+
+_BATCH = 20
+_DATABASE_AWAY = (OperationalError, InterfaceError)  # says nothing about the body; try again later
+_PRUNE_BATCH = 1_000
+logger = logging.getLogger(__name__)
+
+
+async def store(tx: Tx, body: bytes, *, at: datetime) -> None:
+    await tx.execute(insert(InboxItem).values(body=body, received_at=at))
+
+
+async def apply_waiting(platform: Platform, parse: Parse) -> int:
+    """Apply the oldest webhooks that wait, in one transaction; returns how many. A body that cannot be
+    applied is set aside with its error and holds up nobody."""
+    try:
+        return await _apply(platform, parse, limit=_BATCH)
+    except _DATABASE_AWAY:
+        raise
+    except Exception:  # whatever one body has in it must not stop the others: find it by taking them singly
+        logger.exception("inbox_batch_failed")
+        return await _apply(platform, parse, limit=1, set_aside=True)
+
+
+async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: bool = False) -> int:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        items = (
+            await tx.execute(
+                select(InboxItem.id, InboxItem.body)
+                .where(InboxItem.applied_at.is_(None))
+                .order_by(InboxItem.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+        if not items:
+            return 0
+        errors: dict[int, str] = {}
+        parsed: list[ParsedWebhook] = []
+        for item in items:
+            try:
+                parsed.append(parse(item.body))
+            except Invalid as error:
+                errors[item.id] = error.message[:200]
+        try:
+            async with tx.begin_nested():
+                await _take(tx, platform, parsed, now=now)
+        except _DATABASE_AWAY:
+            raise
+        except Exception as error:
+            if not set_aside:
+                raise
+            logger.exception("inbox_item_failed", extra={"item": items[0].id})
+            errors[items[0].id] = type(error).__name__
+        await tx.execute(update(InboxItem).where(InboxItem.id.in_([item.id for item in items])).values(applied_at=now))
+        for item_id, message in errors.items():
+            await tx.execute(update(InboxItem).where(InboxItem.id == item_id).values(error=message))
+    return len(items)
+
+
+async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, now: datetime) -> None:
+    receipts = [receipt for one in parsed for receipt in one.receipts]
+    if receipts:
+        await messages.apply_receipts(tx, receipts, at=now)
+    for one in parsed:
+        for inbound in one.inbound:
+            await messages.receive(tx, platform.key, inbound, at=now)
+        for change in one.preferences:
+            await messages.apply_preference(tx, platform.key, change, at=now)
+
+
+async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *, idle_s: float = 1.0) -> None:
+    """The worker of a process that receives: `wake` is set after each stored webhook. Looks by itself each
+    `idle_s`, for what another process stored and did not live to apply."""
+    while True:
+        wake.clear()
+        try:
+            while await apply_waiting(platform, parse):
+                pass
+        except Exception:  # the database may be restarting; what waits is safe in it
+            logger.exception("inbox_stalled")
+            await asyncio.sleep(idle_s)
+        try:
+            await asyncio.wait_for(wake.wait(), idle_s)
+        except TimeoutError:
+            continue
+
+
+async def prune(platform: Platform, *, before: datetime) -> int:
+    """Delete applied webhooks older than `before`, in short transactions."""
+    pruned = 0
+    while True:
+        async with platform.database.transaction() as tx:
+            old = (
+                (await tx.execute(select(InboxItem.id).where(InboxItem.applied_at < before).limit(_PRUNE_BATCH)))
+                .scalars()
+                .all()
+            )
+            if not old:
+                return pruned
+            await tx.execute(delete(InboxItem).where(InboxItem.id.in_(old)))
+            pruned += len(old)

@@ -1,0 +1,245 @@
+"""Messages out and in: the one table of their states, and what receipts and replies do to them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+from sqlalchemy import insert, select
+
+from core import bulk, consents, contacts
+from core.content import Text, content_adapter
+from core.database import Tx
+from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
+from core.keys import MasterKey
+from core.models import Message
+from core.ports import Inbound, PermanentRecipient, PreferenceChanged, Receipt
+from core.senders import by_phone_number_id
+
+# queued     waits for its turn (again): nothing of it is with WhatsApp
+# intent     committed before any I/O; its lease runs
+# in_doubt   handed over or not, no answer; waits for proof
+# unknown    waited long enough; a proof that still comes is taken
+# sent       WhatsApp has it: an answer or a receipt says so
+# failed     known to have had no effect
+MOVES = {
+    "queued": {"intent", "failed", "sent"},
+    "intent": {"sent", "failed", "queued", "in_doubt"},
+    "in_doubt": {"sent", "failed", "queued", "unknown"},
+    "unknown": {"sent", "failed", "queued"},
+    "sent": {"failed"},
+    "failed": {"sent"},
+}
+RANKS = {"failed": -1, "sent": 1, "delivered": 2, "read": 3}
+SERVICE_WINDOW = timedelta(hours=24)
+
+
+def sources(state: str) -> str:
+    """The states from which `state` may be reached, as SQL."""
+    return "(" + ", ".join(f"'{one}'" for one, to in MOVES.items() if state in to) + ")"
+
+
+def client_id(installation: str, kind: str, row: int) -> str:
+    """Ours, equal for every attempt; in the form WhatsApp Web itself gives to messages."""
+    return "3EB0" + blake2b(f"{installation}:{kind}:{row}".encode(), digest_size=9).hexdigest().upper()
+
+
+async def mirror(tx: Tx, message_ids: Iterable[int]) -> None:
+    """Bring the recipients of these messages to their messages' outcome."""
+    await bulk.run(
+        tx,
+        f"""
+        UPDATE recipients SET
+            state = CASE WHEN m.state IN ('intent', 'in_doubt') THEN 'sending' ELSE m.state END,
+            reason = m.reason, receipt = m.receipt, attempts = m.attempts,
+            sent_at = CASE WHEN m.state = 'sent' THEN COALESCE(recipients.sent_at, m.settled_at) END
+        FROM messages m WHERE m.recipient_id = recipients.id AND m.id {bulk.in_ids(tx)}
+        """,
+        ids=bulk.ids(message_ids),
+    )
+
+
+@dataclass(slots=True)
+class _Reported:
+    """All that one batch reports of one message."""
+
+    provider_id: str
+    rank: int = 0
+    failed: bool = False
+    reason: str | None = None
+    delivered_at: str | None = None
+    read_at: str | None = None
+
+    def add(self, receipt: Receipt) -> None:
+        if receipt.status == "failed":
+            self.failed = True
+            self.reason = receipt.error.code if receipt.error else "failed"
+            return
+        self.rank = max(self.rank, RANKS[receipt.status])
+        if receipt.status == "delivered":
+            self.delivered_at = bulk.stamp(receipt.at)
+        elif receipt.status == "read":
+            self.read_at = bulk.stamp(receipt.at)
+            self.delivered_at = self.delivered_at or self.read_at
+
+
+async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -> int:
+    """Take receipts in any order and any number of times; returns how many messages of ours they touched.
+
+    A receipt proves that WhatsApp has the message, so it settles a doubt. A message whose sender still waits
+    for the answer keeps its state: the holder of the lease settles it, with the receipt already there.
+    """
+    reported: dict[str, _Reported] = {}
+    by_provider: dict[str, str] = {}
+    nameless = {receipt.provider_id for receipt in receipts if receipt.client_id is None}
+    if nameless:
+        rows = await tx.execute(
+            select(Message.provider_id, Message.client_id).where(Message.provider_id.in_(list(nameless)))
+        )
+        by_provider = {row[0]: row[1] for row in rows}
+    opted_out: set[str] = set()
+    for receipt in receipts:
+        name = receipt.client_id or by_provider.get(receipt.provider_id)
+        if name is None:
+            continue
+        reported.setdefault(name, _Reported(receipt.provider_id)).add(receipt)
+        if isinstance(receipt.error, PermanentRecipient) and receipt.error.opted_out:
+            opted_out.add(name)
+    if not reported:
+        return 0
+    # failed only where nothing newer says it arrived: delivered and read outrank it.
+    fails = "(r.failed = 1 AND r.rank < 2 AND messages.receipt < 2)"
+    stays_failed = "(messages.receipt = -1 AND r.rank < 2)"
+    result = await bulk.run(
+        tx,
+        f"""
+        UPDATE messages SET
+            provider_id = COALESCE(messages.provider_id, r.provider_id),
+            receipt = CASE WHEN {fails} OR {stays_failed} THEN -1
+                WHEN r.rank > messages.receipt THEN r.rank ELSE messages.receipt END,
+            state = CASE WHEN messages.state = 'intent' THEN 'intent'
+                WHEN {fails} OR {stays_failed} THEN 'failed' ELSE 'sent' END,
+            reason = CASE WHEN {fails} THEN r.reason WHEN {stays_failed} THEN messages.reason END,
+            late = CASE WHEN messages.state = 'unknown' THEN :true ELSE messages.late END,
+            settled_at = CASE WHEN messages.state = 'intent' THEN NULL ELSE COALESCE(messages.settled_at, {
+            _now(tx)
+        }) END,
+            delivered_at = COALESCE(messages.delivered_at, r.delivered_at),
+            read_at = COALESCE(messages.read_at, r.read_at)
+        FROM {
+            bulk.table(
+                tx,
+                client_id="text",
+                provider_id="text",
+                rank="int",
+                failed="int",
+                reason="text",
+                delivered_at="timestamptz",
+                read_at="timestamptz",
+            )
+        } WHERE messages.client_id = r.client_id
+        RETURNING messages.id, messages.client_id, messages.contact_id
+        """,
+        (
+            {
+                "client_id": name,
+                "provider_id": one.provider_id,
+                "rank": one.rank,
+                "failed": int(one.failed),
+                "reason": one.reason,
+                "delivered_at": one.delivered_at,
+                "read_at": one.read_at,
+            }
+            for name, one in reported.items()
+        ),
+        true=True,
+        now=at,
+    )
+    touched = result.all()
+    await mirror(tx, (row.id for row in touched))
+    by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": []}
+    names = {rank: kind for kind, rank in RANKS.items()}
+    for row in touched:
+        one = reported[row.client_id]
+        by_kind["failed" if one.failed else names.get(one.rank, "sent")].append(row.id)
+        if row.client_id in opted_out and row.contact_id is not None:
+            await consents.opt_out(tx, row.contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
+    await publish(tx, ReceiptsArrived(**by_kind), at=at)
+    return len(touched)
+
+
+def _now(tx: Tx) -> str:
+    return "CAST(:now AS timestamptz)" if tx.get_bind().dialect.name == "postgresql" else ":now"
+
+
+async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> int | None:
+    """Store a message from a person; None when we have it already or do not know the number it came to."""
+    sender = await by_phone_number_id(tx, inbound.sender_phone_number_id)
+    if sender is None:
+        return None
+    if (await tx.execute(select(Message.id).where(Message.provider_id == inbound.provider_id))).first():
+        return None
+    contact_id = await contacts.who(tx, key, inbound.addresses, name=inbound.profile_name or "", at=at)
+    await consents.lock(tx, [contact_id])
+    message_id: int = (
+        await tx.execute(
+            insert(Message)
+            .values(
+                provider_id=inbound.provider_id,
+                direction="in",
+                sender_id=sender.id,
+                contact_id=contact_id,
+                address=inbound.addresses[0].value,
+                content=content_adapter.dump_python(inbound.content, mode="json"),
+                state="received",
+                receipt=0,
+                attempts=0,
+                late=False,
+                at=inbound.at,
+            )
+            .returning(Message.id)
+        )
+    ).scalar_one()
+    await bulk.run(
+        tx,
+        f"""
+        INSERT INTO chats (sender_id, contact_id, last_in_at) VALUES (:sender, :contact, {_now(tx)})
+        ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_in_at = excluded.last_in_at
+        """,
+        sender=sender.id,
+        contact=contact_id,
+        now=inbound.at,
+    )
+    # A reply counts for the last campaign message of this sender to this person.
+    await bulk.run(
+        tx,
+        f"""
+        UPDATE recipients SET replied_at = {_now(tx)} WHERE replied_at IS NULL AND id = (
+            SELECT recipient_id FROM messages WHERE contact_id = :contact AND sender_id = :sender
+            AND direction = 'out' AND recipient_id IS NOT NULL ORDER BY id DESC LIMIT 1
+        )
+        """,
+        sender=sender.id,
+        contact=contact_id,
+        now=inbound.at,
+    )
+    await publish(tx, MessageReceived(message_id=message_id, sender_id=sender.id, contact_id=contact_id), at=at)
+    if isinstance(inbound.content, Text) and consents.is_stop(inbound.content.body):
+        await consents.opt_out(
+            tx, contact_id, reason="stop_word", source="whatsapp", wording=inbound.content.body, at=at
+        )
+    return message_id
+
+
+async def apply_preference(tx: Tx, key: MasterKey, change: PreferenceChanged, *, at: datetime) -> None:
+    """Stop counts at once; a resume in WhatsApp's menu is theirs to keep and lifts nothing of ours."""
+    if change.stop:
+        contact_id = await contacts.who(tx, key, change.addresses, name="", at=at)
+        await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
+
+
+async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:
+    """After messages came to a state: their recipients follow, and the log says so."""
+    if message_ids:
+        await mirror(tx, message_ids)
+        await publish(tx, MessagesMoved(state=state, message_ids=message_ids), at=at)

@@ -1,0 +1,103 @@
+"""The one budget a sender draws on, whatever path a message comes by."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from core import bulk
+from core.database import Tx
+from core.models import Sender, SenderHour
+
+DAY_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """`count` moments to write at, `step_s` apart, the first in `wait_s` seconds from the database's now.
+    With `count` 0, `wait_s` is how long there is nothing to be had."""
+
+    count: int
+    wait_s: float
+    step_s: float
+
+
+def reserve(sender: Sender, wanted: int, *, now: datetime, ahead_s: float) -> Slots:
+    """Take the next slots of a locked sender, none more than `ahead_s` from now. Unused ones are not given back:
+    they expire, so a stopped process can never make a burst."""
+    step = 1 / sender.rate
+    moment = now.timestamp()
+    first = max(moment, sender.next_slot)
+    horizon = moment + max(ahead_s, step)
+    count = min(wanted, math.floor((horizon - first) * sender.rate + 1e-6)) if first < horizon else 0
+    if count <= 0:
+        return Slots(count=0, wait_s=max(first - moment, step / 2), step_s=step)
+    sender.next_slot = first + count * step
+    return Slots(count=count, wait_s=first - moment, step_s=step)
+
+
+def rest(sender: Sender, *, until: datetime) -> None:
+    """No slot of this sender before `until`."""
+    sender.next_slot = max(sender.next_slot, until.timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the caps leave in the moving 24 hours; None is no cap."""
+
+    messages: int | None
+    conversations: int | None
+
+
+async def allowance(tx: Tx, sender: Sender, *, now: datetime) -> Allowance:
+    if sender.daily_cap is None and sender.conversation_cap is None:
+        return Allowance(messages=None, conversations=None)
+    used = (
+        await tx.execute(
+            select(
+                func.coalesce(func.sum(SenderHour.messages), 0), func.coalesce(func.sum(SenderHour.conversations), 0)
+            ).where(SenderHour.sender_id == sender.id, SenderHour.hour > _hour(now) - DAY_HOURS)
+        )
+    ).one()
+    return Allowance(
+        messages=None if sender.daily_cap is None else max(0, sender.daily_cap - used[0]),
+        conversations=None if sender.conversation_cap is None else max(0, sender.conversation_cap - used[1]),
+    )
+
+
+async def count(tx: Tx, sender_id: int, *, messages: int, conversations: int, now: datetime) -> None:
+    """Charge the hour, in the transaction of the intents it counts."""
+    await bulk.run(
+        tx,
+        "INSERT INTO sender_hours (sender_id, hour, messages, conversations) VALUES (:sender, :hour, :m, :c) "
+        "ON CONFLICT (sender_id, hour) DO UPDATE SET messages = sender_hours.messages + :m, "
+        "conversations = sender_hours.conversations + :c",
+        sender=sender_id,
+        hour=_hour(now),
+        m=messages,
+        c=conversations,
+    )
+
+
+def next_hour(now: datetime) -> datetime:
+    """When the oldest hour leaves the moving day, and its budget comes back."""
+    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
+def fit(new: Sequence[bool], left: Allowance) -> int:
+    """How many of these, in order, the caps allow; `new[i]` says whether the i-th opens a conversation."""
+    taken = opened = 0
+    for opens in new:
+        if left.messages is not None and taken >= left.messages:
+            break
+        if opens and left.conversations is not None and opened >= left.conversations:
+            break
+        taken += 1
+        opened += opens
+    return taken
+
+
+def _hour(now: datetime) -> int:
+    return int(now.timestamp() // 3600)

@@ -1,0 +1,129 @@
+"""WhatsApp accounts that write: their secrets, their state, and the switch that stops them all."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select
+
+from core.database import Tx
+from core.errors import Conflict, Invalid, NotFound
+from core.events import SenderMoved, SwitchTurned, publish
+from core.keys import MasterKey
+from core.models import Sender, Switch
+from core.ports import SenderConfig
+
+MAX_RATE = 10_000  # Meta's top tier is 1,000; the rest is room for a local simulator
+ACTIVE, PAUSED, BLOCKED = "active", "paused", "blocked"
+
+
+async def create(
+    tx: Tx,
+    key: MasterKey,
+    *,
+    name: str,
+    phone_number_id: str,
+    waba_id: str,
+    access_token: str,
+    app_secret: str,
+    verify_token: str,
+    rate: float = 80.0,
+    daily_cap: int | None = None,
+    conversation_cap: int | None = None,
+    at: datetime,
+) -> Sender:
+    """`rate` is messages/s; the caps count a moving 24 hours and None means none of our own."""
+    if not 0 < rate <= MAX_RATE:
+        raise Invalid(f"A sender's rate is more than 0 and at most {MAX_RATE:,} messages/s.", field="rate")
+    taken = await tx.execute(
+        select(Sender.name).where(or_(Sender.name == name, Sender.phone_number_id == phone_number_id))
+    )
+    if (found := taken.scalar()) is not None:
+        raise Conflict(
+            f"Sender {found!r} has this name or phone number id already.",
+            field="name" if found == name else "phone_number_id",
+        )
+    sender = Sender(
+        name=name,
+        kind="cloud",
+        phone_number_id=phone_number_id,
+        waba_id=waba_id,
+        secrets=key.encrypt({"access_token": access_token, "app_secret": app_secret, "verify_token": verify_token}),
+        state=ACTIVE,
+        state_reason="",
+        rate=rate,
+        daily_cap=daily_cap,
+        conversation_cap=conversation_cap,
+        next_slot=0.0,
+        created_at=at,
+    )
+    tx.add(sender)
+    await tx.flush()
+    await publish(tx, SenderMoved(sender_id=sender.id, state=ACTIVE), at=at)
+    return sender
+
+
+async def get(tx: Tx, sender_id: int) -> Sender:
+    sender = await tx.get(Sender, sender_id)
+    if sender is None:
+        raise NotFound(f"There is no sender {sender_id}.", field="sender_id")
+    return sender
+
+
+async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Sender]:
+    rows = await tx.execute(select(Sender).where(Sender.id > after).order_by(Sender.id).limit(limit))
+    return rows.scalars().all()
+
+
+async def by_phone_number_id(tx: Tx, phone_number_id: str) -> Sender | None:
+    return (await tx.execute(select(Sender).where(Sender.phone_number_id == phone_number_id))).scalar()
+
+
+def config(sender: Sender, key: MasterKey) -> SenderConfig:
+    opened = key.decrypt(sender.secrets)
+    return SenderConfig(
+        sender_id=sender.id,
+        kind="cloud",
+        phone_number_id=sender.phone_number_id,
+        waba_id=sender.waba_id,
+        access_token=opened["access_token"],
+        app_secret=opened["app_secret"],
+    )
+
+
+def verify_token(sender: Sender, key: MasterKey) -> str:
+    return str(key.decrypt(sender.secrets)["verify_token"])
+
+
+async def replace_token(tx: Tx, key: MasterKey, sender_id: int, *, access_token: str, at: datetime) -> Sender:
+    """A new access token, e.g. after the old one expired; sets the sender to work again."""
+    sender = await get(tx, sender_id)
+    sender.secrets = key.encrypt({**key.decrypt(sender.secrets), "access_token": access_token})
+    await move(tx, sender, ACTIVE, reason="", at=at)
+    return sender
+
+
+async def move(tx: Tx, sender: Sender, state: str, *, reason: str, at: datetime) -> None:
+    if sender.state == state:
+        return
+    sender.state, sender.state_reason = state, reason
+    await publish(tx, SenderMoved(sender_id=sender.id, state=state, reason=reason), at=at)
+
+
+async def reseal(tx: Tx, key: MasterKey) -> int:
+    """Every stored secret under the newest encryption key."""
+    senders = (await tx.execute(select(Sender))).scalars().all()
+    for sender in senders:
+        sender.secrets = key.reseal(sender.secrets)
+    return len(senders)
+
+
+async def sending_is_on(tx: Tx) -> bool:
+    """The kill switch. Whoever turns it waits for the transactions that have read it on, and none follows."""
+    query = select(Switch.is_on).where(Switch.name == "sending").with_for_update(read=True)
+    return bool((await tx.execute(query)).scalar_one())
+
+
+async def turn_sending(tx: Tx, *, is_on: bool, reason: str, at: datetime) -> None:
+    switch = await tx.get_one(Switch, "sending", with_for_update=True)
+    switch.is_on, switch.reason, switch.changed_at = is_on, reason, at
+    await publish(tx, SwitchTurned(name="sending", is_on=is_on, reason=reason), at=at)

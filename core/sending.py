@@ -1,0 +1,381 @@
+"""The one road a message leaves by: claim (lease) → intent, committed before any I/O → connector → settle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+
+from sqlalchemy import or_, select, update
+
+from core import bulk, campaigns, consents, messages, pacing, senders, templates
+from core.content import Content, Template
+from core.content import Template as TemplateContent
+from core.database import Tx, is_postgres
+from core.events import RecipientsSkipped, publish
+from core.models import Campaign, Chat, Contact, Identity, Recipient, Sender
+from core.models import Template as TemplateRow
+from core.ports import Address, AddressKind, Capabilities, Outgoing
+from core.settings import Settings
+
+_PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A recipient this run alone may write to, until the claim lapses; nothing has been handed over."""
+
+    recipient_id: int
+    contact_id: int
+    client_id: str
+    to: Address
+    content: Content
+    token: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Committed: from here on only an answer or a proof tells what happened. `write_at` is monotonic seconds."""
+
+    message_id: int
+    recipient_id: int
+    token: str
+    outgoing: Outgoing
+    write_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """May this campaign send now? Its rows are locked, so that no pause commits between the look and the intent."""
+
+    campaign: Campaign
+    sender: Sender
+    shut: str | None
+
+
+async def gate(tx: Tx, campaign_id: int) -> Gate:
+    is_on = await senders.sending_is_on(tx)
+    campaign = (
+        await tx.execute(
+            select(Campaign)
+            .where(Campaign.id == campaign_id)
+            .with_for_update(read=True)
+            .execution_options(populate_existing=True)
+        )
+    ).scalar_one()
+    sender = (
+        await tx.execute(
+            select(Sender)
+            .where(Sender.id == campaign.sender_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).scalar_one()
+    shut = None
+    if not is_on:
+        shut = "sending_is_off"
+    elif campaign.state != campaigns.RUNNING:
+        shut = f"campaign_{campaign.state}"
+    elif sender.state != senders.ACTIVE:
+        shut = f"sender_{sender.state}"
+    return Gate(campaign=campaign, sender=sender, shut=shut)
+
+
+async def claim(
+    tx: Tx,
+    campaign: Campaign,
+    template: TemplateRow,
+    *,
+    installation: str,
+    limit: int,
+    now: datetime,
+    settings: Settings,
+) -> list[Claimed]:
+    """Take the next `limit` recipients that are due. Who cannot be addressed or lacks a variable is skipped."""
+    token = token_hex(8)
+    until = now + timedelta(seconds=settings.lease_s)
+    due = (
+        select(Recipient.id)
+        .where(
+            Recipient.campaign_id == campaign.id,
+            Recipient.state == "queued",
+            or_(Recipient.not_before.is_(None), Recipient.not_before <= now),
+        )
+        .order_by(Recipient.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = await tx.execute(
+        update(Recipient)
+        .where(Recipient.id.in_(due))
+        .values(state="claimed", claim_token=token, claimed_until=until)
+        .returning(Recipient.id)
+        .execution_options(synchronize_session=False)
+    )
+    ids = sorted(taken.scalars())
+    if not ids:
+        return []
+    return await _address(tx, campaign, template, ids, installation=installation, token=token, until=until, now=now)
+
+
+async def _address(
+    tx: Tx,
+    campaign: Campaign,
+    template: TemplateRow,
+    ids: Sequence[int],
+    *,
+    installation: str,
+    token: str,
+    until: datetime,
+    now: datetime,
+) -> list[Claimed]:
+    rows = await tx.execute(
+        select(Recipient.id, Recipient.contact_id, Contact.name, Contact.attributes, Identity.kind, Identity.value)
+        .outerjoin(Contact, Contact.id == Recipient.contact_id)
+        .outerjoin(Identity, Identity.contact_id == Contact.id)
+        .where(Recipient.claim_token == token, Recipient.id.between(ids[0], ids[-1]))
+        .order_by(Recipient.id, Identity.id)
+    )
+    best: dict[int, tuple[int, Claimed]] = {}
+    skipped: dict[str, list[int]] = {}
+    for recipient_id, contact_id, name, attributes, kind, value in rows:
+        rank = _PREFERRED.get(kind, 9)
+        if recipient_id in best and best[recipient_id][0] <= rank:
+            continue
+        if value is None:
+            skipped.setdefault("no_address", []).append(recipient_id)
+            continue
+        try:
+            content = templates.render(template, {"name": name, **attributes})
+        except templates.MissingVariable as missing:
+            skipped.setdefault(f"missing_variable:{missing.args[0]}"[:80], []).append(recipient_id)
+            continue
+        known_kind: AddressKind = kind
+        best[recipient_id] = (
+            rank,
+            Claimed(
+                recipient_id=recipient_id,
+                contact_id=contact_id,
+                client_id=messages.client_id(installation, "recipient", recipient_id),
+                to=Address(known_kind, value),
+                content=content,
+                token=token,
+                until=until,
+            ),
+        )
+    for reason, some in skipped.items():
+        await skip(tx, campaign.id, reason, some, at=now)
+    return [claimed for _, claimed in best.values()]
+
+
+async def skip(tx: Tx, campaign_id: int, reason: str, recipient_ids: Sequence[int], *, at: datetime) -> None:
+    """These will not be written to; nothing was handed over for them."""
+    await bulk.run(
+        tx,
+        "UPDATE recipients SET state = 'skipped', reason = :reason, claim_token = NULL, claimed_until = NULL "
+        f"WHERE state = 'claimed' AND id {bulk.in_ids(tx)}",
+        reason=reason,
+        ids=bulk.ids(recipient_ids),
+    )
+    await publish(
+        tx, RecipientsSkipped(campaign_id=campaign_id, reason=reason, recipient_ids=list(recipient_ids)), at=at
+    )
+
+
+async def release(tx: Tx, claims: Sequence[Claimed]) -> None:
+    """Give claims back to the queue; without an intent nothing can have left."""
+    if claims:
+        await bulk.run(
+            tx,
+            "UPDATE recipients SET state = 'queued', claim_token = NULL, claimed_until = NULL "
+            f"WHERE state = 'claimed' AND claim_token IN ({_tokens(claims)}) AND id {bulk.in_ids(tx)}",
+            ids=bulk.ids(claimed.recipient_id for claimed in claims),
+        )
+
+
+def _tokens(claims: Sequence[Claimed]) -> str:
+    return ", ".join(sorted({f"'{claimed.token}'" for claimed in claims}))  # hexadecimal of our own making
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """`intents` leave now; `kept` stay claimed for the next turn; `wait_s` until there is a slot for them."""
+
+    intents: list[Intent]
+    kept: list[Claimed]
+    wait_s: float
+
+
+async def intend(
+    tx: Tx,
+    gate: Gate,
+    claims: Sequence[Claimed],
+    *,
+    capabilities: Capabilities,
+    settings: Settings,
+    now: datetime,
+    monotonic: float,
+) -> Intended:
+    """Commit to writing to as many of `claims` as pace and caps allow. Everything that may forbid a message is
+    looked at here, with the contacts' rows locked: after an opt-out commits, no intent commits.
+
+    `monotonic` was read before `now`, so that a deadline counted from it is never late.
+    """
+    lapsed = [claimed for claimed in claims if claimed.until <= now]
+    claims = [claimed for claimed in claims if claimed.until > now]
+    contact_ids = [claimed.contact_id for claimed in claims]
+    await consents.lock(tx, contact_ids)
+    refused = await consents.suppressed(tx, contact_ids)
+    talks = await _talks(tx, gate.sender.id, contact_ids, now=now)
+    barred = {"opted_out": [one.recipient_id for one in claims if one.contact_id in refused]}
+    if not capabilities.free_form_anytime:
+        barred["window_closed"] = [
+            one.recipient_id
+            for one in claims
+            if one.contact_id not in refused
+            and not isinstance(one.content, Template)
+            and not talks.get(one.contact_id, _NONE).window
+        ]
+    for reason, some in barred.items():
+        if some:
+            await skip(tx, gate.campaign.id, reason, some, at=now)
+    out = set(barred["opted_out"]).union(barred.get("window_closed", ()))
+    fit = [claimed for claimed in claims if claimed.recipient_id not in out]
+    opens = [not talks.get(claimed.contact_id, _NONE).recent for claimed in fit]
+    allowed = pacing.fit(opens, await pacing.allowance(tx, gate.sender, now=now))
+    if fit and not allowed:
+        pacing.rest(gate.sender, until=pacing.next_hour(now))
+    slots = pacing.reserve(gate.sender, allowed, now=now, ahead_s=settings.pace_ahead_s)
+    chosen, kept = fit[: slots.count], fit[slots.count :]
+    token = token_hex(8)
+    message_ids = await _commit_to(tx, gate, chosen, token=token, settings=settings, now=now) if chosen else {}
+    leaving = [claimed for claimed in chosen if claimed.client_id in message_ids]
+    if leaving:
+        await _remember_talk(tx, gate.sender.id, leaving, now=now)
+        opened = sum(opens[: slots.count])
+        await pacing.count(tx, gate.sender.id, messages=len(leaving), conversations=opened, now=now)
+    await release(tx, lapsed)
+    return Intended(
+        intents=[
+            Intent(
+                message_id=message_ids[claimed.client_id],
+                recipient_id=claimed.recipient_id,
+                token=token,
+                outgoing=Outgoing(
+                    client_id=claimed.client_id,
+                    to=claimed.to,
+                    content=claimed.content,
+                    send_by=monotonic + settings.send_by_s,
+                ),
+                write_at=monotonic + slots.wait_s + place * slots.step_s,
+            )
+            for place, claimed in enumerate(leaving)
+        ],
+        kept=kept,
+        wait_s=slots.wait_s if not slots.count else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """`recent`: a conversation is open, so no new one is counted. `window`: free text may go."""
+
+    recent: bool
+    window: bool
+
+
+_NONE = _Talk(recent=False, window=False)
+
+
+async def _talks(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> dict[int, _Talk]:
+    rows = await tx.execute(
+        select(Chat.contact_id, Chat.last_out_at, Chat.last_in_at).where(
+            Chat.sender_id == sender_id, Chat.contact_id.in_(contact_ids)
+        )
+    )
+    since = now - messages.SERVICE_WINDOW
+    return {
+        contact_id: _Talk(
+            recent=bool((last_out and last_out > since) or (last_in and last_in > since)),
+            window=bool(last_in and last_in > since),
+        )
+        for contact_id, last_out, last_in in rows
+    }
+
+
+async def _commit_to(
+    tx: Tx, gate: Gate, chosen: Sequence[Claimed], *, token: str, settings: Settings, now: datetime
+) -> dict[str, int]:
+    """Write the intents; returns message ids by client id, of those that are still ours to send."""
+    mine = await bulk.run(
+        tx,
+        "UPDATE recipients SET state = 'sending', claim_token = NULL, claimed_until = NULL, not_before = NULL "
+        f"WHERE state = 'claimed' AND claim_token IN ({_tokens(chosen)}) AND id {bulk.in_ids(tx)} RETURNING id",
+        ids=bulk.ids(claimed.recipient_id for claimed in chosen),
+    )
+    ours = set(mine.scalars())
+    lease_until = now + timedelta(seconds=settings.lease_s)
+    cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
+    written = await bulk.run(
+        tx,
+        f"""
+        INSERT INTO messages (client_id, direction, sender_id, contact_id, recipient_id, address, content,
+            state, receipt, attempts, late, lease_token, lease_until, at)
+        SELECT r.client_id, 'out', :sender, r.contact_id, r.recipient_id, r.address, r.content,
+            'intent', 0, 1, :late, :token, {cast(":lease_until")}, {cast(":now")}
+        FROM {
+            bulk.table(
+                tx, client_id="text", contact_id="bigint", recipient_id="bigint", address="text", content="jsonb"
+            )
+        } WHERE true
+        ON CONFLICT (client_id) DO UPDATE SET state = 'intent', reason = NULL, attempts = messages.attempts + 1,
+            lease_token = excluded.lease_token, lease_until = excluded.lease_until, at = excluded.at,
+            address = excluded.address, content = excluded.content
+        WHERE messages.state = 'queued'
+        RETURNING id, client_id
+        """,
+        (
+            {
+                "client_id": claimed.client_id,
+                "contact_id": claimed.contact_id,
+                "recipient_id": claimed.recipient_id,
+                "address": claimed.to.value,
+                "content": _stored(claimed.content),
+            }
+            for claimed in chosen
+            if claimed.recipient_id in ours
+        ),
+        sender=gate.sender.id,
+        late=False,
+        token=token,
+        lease_until=lease_until,
+        now=now,
+    )
+    return {row.client_id: row.id for row in written}
+
+
+def _stored(content: Content) -> dict[str, object]:
+    if isinstance(content, TemplateContent):  # the hot case, without a serializer
+        return {
+            "type": "template",
+            "name": content.name,
+            "language": content.language,
+            "parameters": content.parameters,
+            "text": content.text,
+        }
+    return content.model_dump(mode="json")
+
+
+async def _remember_talk(tx: Tx, sender_id: int, leaving: Sequence[Claimed], *, now: datetime) -> None:
+    cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
+    await bulk.run(
+        tx,
+        f"""
+        INSERT INTO chats (sender_id, contact_id, last_out_at)
+        SELECT :sender, r.contact_id, {cast(":now")} FROM {bulk.table(tx, contact_id="bigint")} WHERE true
+        ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at
+        """,
+        ({"contact_id": claimed.contact_id} for claimed in leaving),
+        sender=sender_id,
+        now=now,
+    )

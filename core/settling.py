@@ -1,0 +1,308 @@
+"""What came of a hand-over: by its answer, by a proof that came later, or by nothing at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text
+
+from core import bulk, campaigns, consents, messages, pacing, senders
+from core.bootstrap import Platform
+from core.content import content_adapter
+from core.database import Tx, is_postgres
+from core.models import Message, Sender
+from core.ports import (
+    Accepted,
+    Address,
+    Deferred,
+    Expired,
+    Lookup,
+    Outgoing,
+    PermanentRecipient,
+    PermanentTemplate,
+    RateLimited,
+    Retryable,
+    SenderBlocked,
+    SendError,
+    SessionLost,
+)
+from core.sending import Gate, Intent
+from core.settings import Settings
+
+_BACKOFF_S = (1.0, 5.0, 30.0, 120.0)
+_LOOKUPS = 50  # per sweep: each is a request to WhatsApp
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    intent: Intent
+    result: Accepted | SendError
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    state: str
+    reason: str | None = None
+    wait_s: float = 0.0
+    burns_attempt: bool = True
+
+
+def _verdict(result: Accepted | SendError, *, attempts: int, max_attempts: int) -> _Verdict:
+    """The state an answer leads to. Only what is known to have had no effect goes back to the queue."""
+    match result:
+        case Accepted():
+            return _Verdict("sent")
+        case SendError(effect="unknown"):
+            return _Verdict("in_doubt", result.code)
+        case RateLimited():
+            return _Verdict("queued", result.code, wait_s=result.retry_after_s, burns_attempt=False)
+        case Deferred():
+            return _Verdict("queued", result.code, wait_s=result.wait_s, burns_attempt=False)
+        case Expired() | SenderBlocked() | SessionLost() | PermanentTemplate():
+            return _Verdict("queued", result.code, burns_attempt=False)
+        case Retryable() if attempts < max_attempts:
+            return _Verdict("queued", result.code, wait_s=_BACKOFF_S[min(attempts, len(_BACKOFF_S)) - 1])
+        case _:
+            return _Verdict("failed", result.code)
+
+
+async def settle(tx: Tx, gate: Gate, answers: Sequence[Answer], *, settings: Settings, now: datetime) -> None:
+    """Write down what the answers say. Only the holder of a lease settles; an answer that comes after its lease
+    was given up attaches as proof and is flagged `late`."""
+    ids = [answer.intent.message_id for answer in answers]
+    await _lock_messages(tx, ids)
+    attempts = {
+        row.id: row.attempts
+        for row in await bulk.run(
+            tx, f"SELECT id, attempts FROM messages WHERE id {bulk.in_ids(tx)}", ids=bulk.ids(ids)
+        )
+    }
+    is_over = gate.campaign.state == campaigns.CANCELLED
+    rows = []
+    for answer in answers:
+        verdict = _verdict(
+            answer.result, attempts=attempts.get(answer.intent.message_id, 0), max_attempts=settings.max_attempts
+        )
+        if verdict.state == "queued" and is_over:
+            verdict = _Verdict("failed", "cancelled")
+        rows.append(
+            {
+                "id": answer.intent.message_id,
+                "lease": answer.intent.token,
+                "state": verdict.state,
+                "reason": verdict.reason,
+                "burn": int(verdict.burns_attempt),
+                "provider_id": answer.result.provider_id if isinstance(answer.result, Accepted) else None,
+                "not_before": bulk.stamp(now + timedelta(seconds=verdict.wait_s)) if verdict.wait_s else None,
+            }
+        )
+    by_state: dict[str, list[int]] = {}
+    for row in await _write_down(tx, rows, now=now):
+        by_state.setdefault(row[1], []).append(row[0])
+    for state, some in by_state.items():
+        await messages.moved(tx, state, some, at=now)
+    await _hold_back(tx, [row for row in rows if row["not_before"]])
+    await _draw_consequences(tx, gate, answers, now=now)
+
+
+async def _write_down(tx: Tx, rows: Sequence[dict[str, object]], *, now: datetime) -> Sequence[tuple[int, str]]:
+    stamp = "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"
+    # A receipt that overtook the answer decides: -1 is a failure WhatsApp reported, 1 and more is proof.
+    result = await bulk.run(
+        tx,
+        f"""
+        UPDATE messages SET
+            state = CASE
+                WHEN r.state IN ('sent', 'in_doubt') AND messages.receipt = -1 THEN 'failed'
+                WHEN r.state <> 'sent' AND messages.receipt >= 1 THEN 'sent'
+                WHEN r.state = 'queued' AND messages.state <> 'intent' THEN 'failed'
+                ELSE r.state END,
+            reason = CASE
+                WHEN messages.receipt = -1 THEN messages.reason
+                WHEN messages.receipt >= 1 THEN NULL
+                ELSE r.reason END,
+            provider_id = COALESCE(r.provider_id, messages.provider_id),
+            late = messages.state <> 'intent',
+            attempts = messages.attempts - (1 - r.burn),
+            settled_at = {stamp}
+        FROM {bulk.table(tx, id="bigint", lease="text", state="text", reason="text", burn="int", provider_id="text")}
+        WHERE messages.id = r.id AND messages.lease_token = r.lease AND (
+            messages.state = 'intent' OR (messages.state IN ('in_doubt', 'unknown') AND r.state <> 'in_doubt')
+        )
+        RETURNING messages.id, messages.state
+        """,
+        rows,
+        now=now,
+    )
+    return [(row[0], row[1]) for row in result]
+
+
+async def _hold_back(tx: Tx, rows: Sequence[dict[str, object]]) -> None:
+    """Those who went back to the queue wait their time there."""
+    if rows:
+        await bulk.run(
+            tx,
+            f"""
+            UPDATE recipients SET not_before = r.not_before
+            FROM {bulk.table(tx, id="bigint", not_before="timestamptz")}
+            JOIN messages m ON m.id = r.id
+            WHERE recipients.id = m.recipient_id AND recipients.state = 'queued'
+            """,
+            [{"id": row["id"], "not_before": row["not_before"]} for row in rows],
+        )
+
+
+async def _draw_consequences(tx: Tx, gate: Gate, answers: Sequence[Answer], *, now: datetime) -> None:
+    """Some errors say something about the sender, the template or the person, beyond this one message."""
+    for answer in answers:
+        match answer.result:
+            case RateLimited(scope="sender", retry_after_s=wait):
+                pacing.rest(gate.sender, until=now + timedelta(seconds=wait))
+            case SessionLost(code=code):
+                await senders.move(tx, gate.sender, senders.PAUSED, reason=code, at=now)
+            case SenderBlocked(code=code):
+                await senders.move(tx, gate.sender, senders.BLOCKED, reason=code, at=now)
+            case PermanentTemplate(code=code) if gate.campaign.state == campaigns.RUNNING:
+                await campaigns.pause(tx, gate.campaign.id, reason=code, at=now)
+            case PermanentRecipient(opted_out=True):
+                contact_id = (
+                    await tx.execute(select(Message.contact_id).where(Message.id == answer.intent.message_id))
+                ).scalar()
+                if contact_id is not None:
+                    await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=now)
+            case _:
+                pass
+
+
+async def _lock_messages(tx: Tx, ids: Sequence[int]) -> None:
+    """In order of id, as receipts do: two that touch the same messages never deadlock."""
+    if is_postgres(tx):
+        await bulk.run(
+            tx,
+            f"SELECT id FROM messages WHERE id {bulk.in_ids(tx)} ORDER BY id FOR UPDATE",
+            ids=bulk.ids(ids),
+        )
+
+
+# ---- what nobody answered for -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How many claims went back to the queue, intents came into doubt, doubts were proven, became unknown."""
+
+    released: int
+    doubted: int
+    proven: int
+    unknown: int
+
+
+async def reconcile(platform: Platform) -> Reconciled:
+    """Take up what dead or stopped processes left. Safe to run at any time, also twice at once."""
+    settings = platform.settings
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        released = await _release_lapsed_claims(tx, now=now)
+        lapsed = now - timedelta(seconds=settings.lease_margin_s)
+        doubted, proven = await _doubt_lapsed_intents(tx, lapsed=lapsed, now=now)
+    found, unknown = await _give_up_on_silence(platform)
+    return Reconciled(released=released, doubted=doubted, proven=proven + found, unknown=unknown)
+
+
+async def _release_lapsed_claims(tx: Tx, *, now: datetime) -> int:
+    result = await bulk.run(
+        tx,
+        """
+        UPDATE recipients SET state = 'queued', claim_token = NULL, claimed_until = NULL
+        WHERE state = 'claimed' AND claimed_until < :now
+        AND campaign_id IN (SELECT id FROM campaigns WHERE state IN ('running', 'paused'))
+        """,
+        now=now,
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+async def _doubt_lapsed_intents(tx: Tx, *, lapsed: datetime, now: datetime) -> tuple[int, int]:
+    result = await bulk.run(
+        tx,
+        """
+        UPDATE messages SET
+            state = CASE WHEN receipt = -1 THEN 'failed' WHEN receipt >= 1 THEN 'sent' ELSE 'in_doubt' END,
+            reason = CASE WHEN receipt = -1 THEN reason WHEN receipt >= 1 THEN NULL ELSE 'process_died' END,
+            settled_at = CASE WHEN receipt <> 0 THEN :now END
+        WHERE state = 'intent' AND lease_until < :lapsed
+        RETURNING id, state
+        """.replace(":now", "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"),
+        lapsed=lapsed,
+        now=now,
+    )
+    by_state: dict[str, list[int]] = {}
+    for row in result:
+        by_state.setdefault(row.state, []).append(row.id)
+    for state, ids in by_state.items():
+        await messages.moved(tx, state, ids, at=now)
+    doubted = len(by_state.pop("in_doubt", []))
+    return doubted, sum(map(len, by_state.values()))
+
+
+async def _give_up_on_silence(platform: Platform) -> tuple[int, int]:
+    """Ask WhatsApp about doubts that no receipt has settled for the silence window; then call them unknown."""
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        silent = now - timedelta(seconds=platform.settings.silence_window_s)
+        doubts = (
+            (
+                await tx.execute(
+                    select(Message)
+                    .where(Message.state == "in_doubt", Message.lease_until < silent)
+                    .order_by(Message.id)
+                    .limit(_LOOKUPS)
+                )
+            )
+            .scalars()
+            .all()
+        )
+        found_senders = {
+            row.id: senders.config(row, platform.key)
+            for row in (
+                await tx.execute(select(Sender).where(Sender.id.in_({doubt.sender_id for doubt in doubts})))
+            ).scalars()
+        }
+    proven = unknown = 0
+    for sender_id, config in found_senders.items():
+        connector = await platform.connectors.open(config)
+        try:
+            for doubt in (one for one in doubts if one.sender_id == sender_id):
+                found = await connector.lookup(_as_outgoing(doubt), since=doubt.at)
+                provider_id = found.provider_id if found.outcome is Lookup.ACCEPTED else None
+                if await _close_doubt(platform, doubt.id, provider_id):
+                    proven += provider_id is not None
+                    unknown += provider_id is None
+        finally:
+            await connector.close()
+    return proven, unknown
+
+
+def _as_outgoing(message: Message) -> Outgoing:
+    kind = "phone" if message.address.startswith("+") else "bsuid"
+    return Outgoing(
+        client_id=message.client_id or "",
+        to=Address(kind, message.address),  # type: ignore[arg-type]
+        content=content_adapter.validate_python(message.content),
+        send_by=0.0,
+    )
+
+
+async def _close_doubt(platform: Platform, message_id: int, provider_id: str | None) -> bool:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        result = await tx.execute(
+            text(
+                "UPDATE messages SET state = :state, provider_id = COALESCE(provider_id, :provider) "
+                "WHERE id = :id AND state = 'in_doubt' AND receipt = 0"
+            ).bindparams(state="sent" if provider_id else "unknown", provider=provider_id, id=message_id)
+        )
+        if not result.rowcount:  # type: ignore[attr-defined]
+            return False
+        await messages.moved(tx, "sent" if provider_id else "unknown", [message_id], at=now)
+    return True

