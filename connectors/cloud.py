@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -29,7 +30,7 @@ from core.ports import (
 )
 
 MB: Final = 1024 * 1024
-HISTORY_PAGES: Final = 5
+HISTORY_PAGES: Final = 10
 MEDIA_BYTES: Final = {
     "image": 5 * MB,
     "audio": 16 * MB,
@@ -124,16 +125,16 @@ class CloudConnector:
         if message.to.kind != "phone":
             return cloud_history.UNKNOWN
         digits = message.to.value.removeprefix("+")
-        matches: list[Found] = []
         query = {"fields": _HISTORY_FIELDS, "limit": "100"}
+        candidates: list[Found] = []
         try:
             for _ in range(HISTORY_PAGES):
-                page = await self._graph("GET", f"{self._number}/message_history", params=query)
-                matches += cloud_history.found_in(page, digits=digits, since=since)
-                after = cloud_history.next_cursor(page)
-                if after is None:
-                    return matches[0] if len(matches) == 1 else cloud_history.UNKNOWN
-                query["after"] = after
+                answer = await self._graph("GET", f"{self._number}/message_history", params=query)
+                page = cloud_history.read(answer, digits=digits, since=since)
+                candidates += page.candidates
+                if page.cursor is None or page.too_old:
+                    return candidates[0] if len(candidates) == 1 else cloud_history.UNKNOWN
+                query["after"] = page.cursor
         except SendError:
             return cloud_history.UNKNOWN
         return cloud_history.UNKNOWN
@@ -168,12 +169,19 @@ class CloudConnector:
         return media_id
 
     async def fetch_media(self, media_id: str) -> bytes:
-        place = await self._graph("GET", f"{self._base}/{media_id}")
-        url = URL(str(place.get("url", "")))
-        # The token goes to where Graph itself points, but never in the clear to another host.
-        if url.scheme != "https" and (not url.host or url.origin() != self._origin):
-            raise PermanentContent("media_unusable", "WhatsApp gave no address to fetch from")
+        place = await self._graph("GET", f"{self._base}/{quote(media_id, safe='')}")
+        url = self._trusted(place.get("url"))
         return await self._call("GET", url, limit=MEDIA_BYTES["document"])
+
+    def _trusted(self, address: object) -> URL:
+        """The token goes to where Graph itself points, but never in the clear to another host."""
+        try:
+            url = URL(address if isinstance(address, str) else "")
+            if url.host and (url.scheme == "https" or url.origin() == self._origin):
+                return url
+        except ValueError:
+            pass
+        raise PermanentContent("media_unusable", "WhatsApp gave no address to fetch from")
 
     async def close(self) -> None:
         if self._owns_session:

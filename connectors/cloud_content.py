@@ -64,7 +64,7 @@ def _part(content: Content) -> tuple[str, Any]:
             return "contacts", [
                 {
                     "name": {"formatted_name": card.name, "first_name": card.name},
-                    "phones": [{"phone": card.phone, "type": "CELL"}],
+                    "phones": [{"phone": card.phone}],
                 }
                 for card in content.cards
             ]

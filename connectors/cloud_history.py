@@ -7,6 +7,7 @@ the same person in the same minute looks the same, and then nothing is said. A m
 
 import base64
 import binascii
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,31 +33,38 @@ def number_in(wamid: str) -> str | None:
     return digits.decode("ascii")
 
 
-def found_in(page: object, *, digits: str, since: datetime) -> list[Found]:
-    """The entries of one page that may be the message."""
-    entries = page.get("data") if isinstance(page, dict) else None
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the history. `cursor` is None on the last; `too_old`: nothing on it reaches our time."""
+
+    candidates: list[Found]
+    cursor: str | None
+    too_old: bool
+
+
+def read(page: dict[str, Any], *, digits: str, since: datetime) -> Page:
+    """The entries that may be the outgoing message to this number, handed over at `since`."""
+    data = page.get("data")
+    entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
     earliest, latest = since.timestamp() - BEFORE_S, since.timestamp() + AFTER_S
-    matches = []
-    for entry in entries if isinstance(entries, list) else ():
-        wamid = entry.get("message_id") if isinstance(entry, dict) else None
-        if not isinstance(wamid, str) or number_in(wamid) != digits:
+    candidates, newest = [], 0.0
+    for entry in entries:
+        wamid, events = entry.get("message_id"), _events(entry)
+        times = [float(e["timestamp"]) for e in events if type(e.get("timestamp")) in (int, float)]
+        newest = max(newest, *times, 0.0)
+        if not isinstance(wamid, str) or number_in(wamid) != digits or not times:
             continue
-        events = _events(entry)
-        times = [e["timestamp"] for e in events if type(e.get("timestamp")) in (int, float)]
-        if times and earliest <= min(times) <= latest:
+        if earliest <= min(times) <= latest:
             failed = any(e.get("delivery_status") == "FAILED" for e in events)
-            matches.append(Found(Lookup.FAILED if failed else Lookup.ACCEPTED, wamid))
-    return matches
+            candidates.append(Found(Lookup.FAILED if failed else Lookup.ACCEPTED, wamid))
+    return Page(candidates, _cursor(page) if entries else None, 0 < newest < earliest)
 
 
-def next_cursor(page: object) -> str | None:
-    """None on the last page."""
-    paging = page.get("paging") if isinstance(page, dict) else None
-    if not isinstance(paging, dict) or not paging.get("next"):
-        return None
-    cursors = paging.get("cursors")
+def _cursor(page: dict[str, Any]) -> str | None:
+    paging = page.get("paging")
+    cursors = paging.get("cursors") if isinstance(paging, dict) else None
     after = cursors.get("after") if isinstance(cursors, dict) else None
-    return after if isinstance(after, str) else None
+    return after if isinstance(after, str) and after else None
 
 
 def _events(entry: dict[str, Any]) -> list[dict[str, Any]]:

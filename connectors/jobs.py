@@ -19,7 +19,7 @@ class _Busy(Exception):
 class PrefectJobs:
     """`deployment` is `flow/deployment`. Repeating with the same key gives the same run, also across restarts.
 
-    `patience_s` bounds the whole call; `auth` is `user:password`.
+    `patience_s` is about how long a busy Prefect is asked in all; `auth` is `user:password`.
     """
 
     def __init__(self, api_url: str, *, auth: str | None = None, patience_s: float = 10.0) -> None:
@@ -28,6 +28,7 @@ class PrefectJobs:
         if auth:
             self._headers["Authorization"] = "Basic " + b64encode(auth.encode()).decode()
         self._patience_s = patience_s
+        self._session: aiohttp.ClientSession | None = None
 
     async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None:
         flow, _, name = deployment.partition("/")
@@ -35,36 +36,35 @@ class PrefectJobs:
         run = {"state": {"type": "SCHEDULED"}, "parameters": dict(parameters), "idempotency_key": key}
         failure: JobsUnavailable
         try:
-            timeout = aiohttp.ClientTimeout(total=self._patience_s)
-            async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
-                found = await self._ask(session, "GET", find)
-                await self._ask(
-                    session,
-                    "POST",
-                    f"{self._api}/deployments/{found.get('id')}/create_flow_run",
-                    orjson.dumps(run),
-                )
-                return
+            found = await self._ask("GET", find)
+            create = f"{self._api}/deployments/{found.get('id')}/create_flow_run"
+            await self._ask("POST", create, orjson.dumps(run))
+            return
         except RetryError:
             failure = JobsUnavailable(f"Prefect stayed busy for {self._patience_s:g} s")
         except (aiohttp.ClientError, OSError) as broken:
             failure = JobsUnavailable(f"Prefect cannot be reached ({type(broken).__name__})")
         raise failure
 
-    async def _ask(
-        self, session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None
-    ) -> dict[str, Any]:
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(_Busy),
             stop=stop_after_delay(self._patience_s / 2),
             wait=wait_random_exponential(multiplier=self._patience_s / 40, max=self._patience_s / 5),
         ):
             with attempt:
-                return await self._once(session, method, url, body)
+                return await self._once(method, url, body)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _once(self, session: aiohttp.ClientSession, method: str, url: str, body: bytes | None) -> dict[str, Any]:
-        async with session.request(method, url, data=body, allow_redirects=False) as response:
+    async def _once(self, method: str, url: str, body: bytes | None) -> dict[str, Any]:
+        if self._session is None or self._session.closed:
+            timeout = aiohttp.ClientTimeout(total=self._patience_s / 2)
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        async with self._session.request(method, url, data=body, allow_redirects=False) as response:
             answer = await response.read()
         if response.status == 503:
             raise _Busy
