@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, or_, select, update
@@ -266,6 +266,15 @@ async def waiting_for_a_run(tx: Tx, *, now: datetime) -> Sequence[Campaign]:
         .order_by(Campaign.id)
     )
     return rows.scalars().all()
+
+
+async def next_due(tx: Tx, campaign_id: int) -> datetime | None:
+    """When the next of its queued recipients may be written to; the past for those who may be now."""
+    queued = (Recipient.campaign_id == campaign_id, Recipient.state == "queued")
+    if (await tx.execute(select(Recipient.id).where(*queued, Recipient.not_before.is_(None)).limit(1))).first():
+        return datetime.min.replace(tzinfo=UTC)
+    moment: datetime | None = (await tx.execute(select(func.min(Recipient.not_before)).where(*queued))).scalar()
+    return moment
 
 
 async def running(tx: Tx) -> Sequence[int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, update
 
 from core import bulk, campaigns, consents, messages, pacing, senders
 from core.bootstrap import Platform
@@ -275,9 +275,9 @@ async def _give_up_on_silence(platform: Platform) -> tuple[int, int]:
             for doubt in (one for one in doubts if one.sender_id == sender_id):
                 found = await connector.lookup(_as_outgoing(doubt), since=doubt.at)
                 provider_id = found.provider_id if found.outcome is Lookup.ACCEPTED else None
-                if await _close_doubt(platform, doubt.id, provider_id):
-                    proven += provider_id is not None
-                    unknown += provider_id is None
+                state = await _close_doubt(platform, doubt.id, provider_id)
+                proven += state == "sent"
+                unknown += state == "unknown"
         finally:
             await connector.close()
     return proven, unknown
@@ -293,16 +293,20 @@ def _as_outgoing(message: Message) -> Outgoing:
     )
 
 
-async def _close_doubt(platform: Platform, message_id: int, provider_id: str | None) -> bool:
+async def _close_doubt(platform: Platform, message_id: int, provider_id: str | None) -> str | None:
+    """The state it came to; None when a receipt was faster."""
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
+        taken = select(Message.id).where(Message.provider_id == provider_id)
+        if provider_id and (await tx.execute(taken)).first():
+            provider_id = None  # the lookup found another message of ours to the same person
+        state = "sent" if provider_id else "unknown"
         result = await tx.execute(
-            text(
-                "UPDATE messages SET state = :state, provider_id = COALESCE(provider_id, :provider) "
-                "WHERE id = :id AND state = 'in_doubt' AND receipt = 0"
-            ).bindparams(state="sent" if provider_id else "unknown", provider=provider_id, id=message_id)
+            update(Message)
+            .where(Message.id == message_id, Message.state == "in_doubt", Message.receipt == 0)
+            .values(state=state, provider_id=func.coalesce(Message.provider_id, provider_id), settled_at=now)
         )
         if not result.rowcount:  # type: ignore[attr-defined]
-            return False
-        await messages.moved(tx, "sent" if provider_id else "unknown", [message_id], at=now)
-    return True
+            return None
+        await messages.moved(tx, state, [message_id], at=now)
+    return state

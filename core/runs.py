@@ -1,0 +1,107 @@
+"""One run of a campaign, and what starts a run again after one died."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from secrets import token_hex
+
+from core import campaigns, senders, settling
+from core.bootstrap import Platform
+from core.dispatch import Dispatcher, Rest
+from core.ports import Connector, JobsUnavailable
+
+SEND = "send-campaign/send-campaign"
+"""The deployment that sends a campaign, as `flow/deployment`."""
+
+_SOON_S = 10.0  # a run waits this long for what is about to be due; for more it ends, and the sweep starts the next
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """Holds the lease of sending one campaign. `opened()` gives None when there is nothing for it to do."""
+
+    def __init__(self, platform: Platform, connector: Connector, campaign_id: int, token: str) -> None:
+        self.platform = platform
+        self.campaign_id = campaign_id
+        self._connector = connector
+        self._token = token
+
+    @classmethod
+    async def opened(cls, platform: Platform, campaign_id: int) -> "Run | None":
+        """Take the lease. None: another run has it, or the campaign is not running."""
+        token = token_hex(8)
+        async with platform.database.transaction() as tx:
+            now = await platform.clock.now(tx)
+            campaign = await campaigns.get(tx, campaign_id)
+            if campaign.state != campaigns.RUNNING:
+                return None
+            until = now + timedelta(seconds=platform.settings.lease_s)
+            if not await campaigns.hold_run(tx, campaign_id, token=token, now=now, until=until):
+                return None
+            config = senders.config(await senders.get(tx, campaign.sender_id), platform.key)
+        return cls(platform, await platform.connectors.open(config), campaign_id, token)
+
+    async def plan(self) -> None:
+        """Make all recipients, chunk by chunk; goes on where an earlier run stopped."""
+        while True:
+            async with self.platform.database.transaction() as tx:
+                now = await self.platform.clock.now(tx)
+                if not await campaigns.plan_chunk(tx, self.campaign_id, at=now):
+                    return
+            await asyncio.sleep(0)
+
+    async def send_batch(self) -> Rest:
+        """Send for `batch_s`, or until something stops it; everything is settled when it returns."""
+        dispatcher = Dispatcher(self.platform, self._connector, self.campaign_id, run_token=self._token)
+        return await dispatcher.run(seconds=self.platform.settings.batch_s)
+
+    async def has_more(self, rest: Rest) -> bool:
+        """Whether another batch is worth while after this one ended so."""
+        if rest.why == "time_up":
+            return True
+        if rest.why != "queue_empty":
+            return False
+        async with self.platform.database.reading() as tx:
+            now = await self.platform.clock.now(tx)
+            campaign = await campaigns.get(tx, self.campaign_id)
+            due = await campaigns.next_due(tx, self.campaign_id)
+        if not campaigns.planned(campaign):
+            await asyncio.sleep(0.1)
+            return True
+        if due is None or (due - now).total_seconds() > _SOON_S:
+            return False
+        await asyncio.sleep(max(0.05, (due - now).total_seconds()))
+        return True
+
+    async def close(self) -> bool:
+        """Give the lease back; True when the campaign is finished."""
+        await self._connector.close()
+        async with self.platform.database.transaction() as tx:
+            await campaigns.leave_run(tx, self.campaign_id, token=self._token)
+            return await campaigns.finish_if_done(tx, self.campaign_id, at=await self.platform.clock.now(tx))
+
+
+async def sweep(platform: Platform) -> Sequence[int]:
+    """Take up what died, finish what is done, and ask for a run wherever one is missing; returns those
+    campaigns. Safe at any time and twice at once."""
+    await settling.reconcile(platform)
+    async with platform.database.reading() as tx:
+        running = await campaigns.running(tx)
+    for campaign_id in running:
+        async with platform.database.transaction() as tx:
+            await campaigns.finish_if_done(tx, campaign_id, at=await platform.clock.now(tx))
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        waiting = await campaigns.waiting_for_a_run(tx, now=now)
+    turn = int(now.timestamp() // platform.settings.sweep_interval_s)
+    started = []
+    for campaign in waiting:
+        try:
+            await platform.jobs.start(
+                SEND, {"campaign_id": campaign.id}, key=f"campaign:{campaign.id}:{campaign.launches}:sweep:{turn}"
+            )
+            started.append(campaign.id)
+        except JobsUnavailable as unavailable:
+            logger.warning("run_not_started campaign=%s reason=%s", campaign.id, unavailable)
+    return started

@@ -1,0 +1,81 @@
+"""Campaigns as Prefect runs: one run per campaign, one task per batch, and the sweep behind them."""
+
+import asyncio
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from core import campaigns, runs, settling
+from core.campaigns import Progress
+from core.dispatch import Rest
+from core.runs import Run
+from flows import runtime
+
+
+@flow(name="send-campaign", flow_run_name="campaign-{campaign_id}", validate_parameters=True)
+async def send_campaign(campaign_id: int) -> State:
+    """Send one campaign: plan its recipients, hand over batch after batch, show how far it is."""
+    async with runtime.opened() as platform:
+        await settling.reconcile(platform)
+        run = await Run.opened(platform, campaign_id)
+        if run is None:
+            return Completed(message="Nothing to do: it is not running, or another run sends it.")
+        shown = await acreate_progress_artifact(0.0, key=f"campaign-{campaign_id}", description="recipients done")
+        planning = asyncio.create_task(plan_recipients(run))
+        try:
+            rest = await send_batch(run)
+            while await run.has_more(rest):
+                await _show(shown, await _progress(run))
+                rest = await send_batch(run)
+            await planning
+        finally:
+            planning.cancel()
+            finished = await run.close()
+        progress = await _progress(run)
+        await _show(shown, progress)
+        await _show_result(campaign_id, progress)
+    return Completed(message="Finished." if finished else f"Stopped sending: {rest.why}.")
+
+
+@task(task_run_name="plan recipients", cache_policy=NO_CACHE)
+async def plan_recipients(run: Run) -> None:
+    await run.plan()
+
+
+@task(task_run_name="send a batch", cache_policy=NO_CACHE)
+async def send_batch(run: Run) -> Rest:
+    rest = await run.send_batch()
+    get_run_logger().info("%s handed over, stopped by %s", rest.handed_over, rest.why)
+    return rest
+
+
+@flow(name="sweep-campaigns", flow_run_name="sweep")
+async def sweep_campaigns() -> list[int]:
+    """Find campaigns whose run died or never started, settle what they left, and start them again."""
+    async with runtime.opened() as platform:
+        return list(await runs.sweep(platform))
+
+
+async def _progress(run: Run) -> Progress:
+    async with run.platform.database.reading() as tx:
+        return await campaigns.progress(tx, run.campaign_id)
+
+
+async def _show(artifact_id: object, progress: Progress) -> None:
+    done = progress.total - progress.queued - progress.sending
+    await aupdate_progress_artifact(artifact_id, progress=100.0 * done / max(1, progress.total))  # type: ignore[arg-type]
+
+
+async def _show_result(campaign_id: int, progress: Progress) -> None:
+    rows = [("sent", "", progress.sent), ("delivered", "", progress.delivered), ("read", "", progress.read)]
+    rows += [("replied", "", progress.replied), ("queued", "", progress.queued), ("sending", "", progress.sending)]
+    for outcome in ("failed", "skipped", "unknown"):
+        rows += [(outcome, reason, number) for reason, number in getattr(progress, outcome).items()]
+    await acreate_table_artifact(
+        [{"outcome": outcome, "reason": reason, "recipients": number} for outcome, reason, number in rows],
+        key=f"campaign-{campaign_id}-result",
+        description="What became of every recipient, by outcome and reason.",
+    )

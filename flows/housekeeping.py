@@ -1,0 +1,24 @@
+"""What is kept for a time only, and forgotten after it."""
+
+from datetime import timedelta
+
+from prefect import flow
+
+from core import bus, idempotency, inbox
+from flows import runtime
+
+
+@flow(name="housekeeping", flow_run_name="housekeeping")
+async def housekeeping() -> dict[str, int]:
+    """Forget old events, applied webhooks and used idempotency keys; outcomes stay."""
+    async with runtime.opened() as platform:
+        settings = platform.settings
+        async with platform.database.reading() as tx:
+            now = await platform.clock.now(tx)
+        return {
+            "events": await bus.prune(platform.database, before=now - timedelta(days=settings.event_retention_days)),
+            "inbox": await inbox.prune(platform, before=now - timedelta(days=settings.inbox_retention_days)),
+            "idempotency_keys": await idempotency.purge(
+                platform.database, before=now - timedelta(days=settings.idempotency_days)
+            ),
+        }

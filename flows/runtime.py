@@ -1,0 +1,18 @@
+"""The composition root of a flow run: the same platform as everywhere, opened for one run."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from connectors import choose
+from core.bootstrap import Platform, build
+from core.settings import Settings
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Platform]:
+    settings = Settings()
+    platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
+    try:
+        yield platform
+    finally:
+        await platform.close()

@@ -1,0 +1,88 @@
+"""All deployments and their schedules in one table; this process waits for runs and starts them."""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from prefect import aserve
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Interval
+from prefect.types.entrypoint import EntrypointType
+
+from core.settings import Settings
+from flows.campaigns import send_campaign, sweep_campaigns
+from flows.housekeeping import housekeeping
+
+_PERIODIC = ["sweep-campaigns", "housekeeping"]
+_RUNS_AT_ONCE = 20  # each is a process of about 150 MB
+logger = logging.getLogger(__name__)
+
+
+async def deployments(settings: Settings) -> list[RunnerDeployment]:
+    """By module path: a file path would put flows/ itself on sys.path and make every module exist twice."""
+    kind = EntrypointType.MODULE_PATH
+    return [
+        await send_campaign.ato_deployment("send-campaign", entrypoint_type=kind),
+        await sweep_campaigns.ato_deployment(
+            "sweep-campaigns",
+            schedule=Interval(timedelta(seconds=settings.sweep_interval_s)),
+            entrypoint_type=kind,
+        ),
+        await housekeeping.ato_deployment("housekeeping", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind),
+    ]
+
+
+def wait_for_server(settings: Settings, *, patience_s: float = 300) -> None:
+    """Return when the Prefect server answers; raises `TimeoutError` when it never does."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise TimeoutError(f"No Prefect server answers at {settings.prefect_api_url}.")
+
+
+async def forget_missed_sweeps() -> int:
+    """Delete periodic runs that fell due while nobody served: after a night they would all start at once, and
+    each does the same as the next."""
+    missed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    forgotten = 0
+    async with get_client() as client:
+        while runs := await client.read_flow_runs(
+            flow_run_filter=missed,
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_PERIODIC)),
+            limit=100,
+        ):
+            for run in runs:
+                await client.delete_flow_run(run.id)
+            forgotten += len(runs)
+    return forgotten
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until stopped."""
+    wait_for_server(settings)
+    if forgotten := await forget_missed_sweeps():
+        logger.info("missed_sweeps_forgotten count=%s", forgotten)
+    await aserve(
+        *await deployments(settings),
+        pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
+        limit=_RUNS_AT_ONCE,
+    )
