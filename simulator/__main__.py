@@ -10,12 +10,15 @@ from simulator.server import run
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="simulator", description="A local WhatsApp Cloud API with contacts and faults.")
+    about = "A local WhatsApp Cloud API with contacts and faults."
+    parser = argparse.ArgumentParser(prog="simulator", description=about)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same contacts")
-    parser.add_argument("--state", type=Path, help="SQLite file of ledger and settings; none: forgotten at the end")
+    parser.add_argument(
+        "--state", type=Path, help="SQLite file of ledger and settings; none: forgotten at the end"
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster than real the clock runs")
     parser.add_argument("--callback-url", default="", help="where the default number's webhooks go")
     parser.add_argument("--verify-token", default="")

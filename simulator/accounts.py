@@ -63,7 +63,8 @@ class Number:
     token_expired: bool = False
     quality: str = "GREEN"
     # What the rules remember.
-    bucket_full_at: float = 0.0
+    slots_taken: float = 0.0
+    slots_at: float = 0.0
     windows: dict[str, float] = field(default_factory=dict)
     pairs: dict[str, float] = field(default_factory=dict)
     conversations: OrderedDict[str, float] = field(default_factory=OrderedDict)
@@ -91,7 +92,7 @@ class Number:
 
     def forget(self) -> None:
         """Start as a number that never wrote to anybody."""
-        self.bucket_full_at = 0.0
+        self.slots_taken = 0.0
         for memory in (self.windows, self.pairs, self.conversations, self.marketing, self.marketing_stopped):
             memory.clear()
         self.statuses_due = self.inbounds_due = 0
@@ -233,7 +234,7 @@ def _typed(value: Any, kind: type, name: str) -> Any:
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ControlError(f"{name} must be a {kind.__name__}", field=name)
-    if kind in (int, float) and value < 0:
+    if isinstance(value, (int, float)) and value < 0:
         raise ControlError(f"{name} must not be negative", field=name)
     return value
 

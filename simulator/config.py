@@ -7,8 +7,9 @@ from simulator.profiles import PROFILES, Profile
 
 ACCOUNT_ID = "200000000000001"
 NUMBER_ID = "100000000000001"
-TOKEN = "sim-token"
-APP_SECRET = "sim-app-secret"
+# Not secrets: what the simulator accepts until told otherwise.
+TOKEN = "sim-token"  # noqa: S105
+APP_SECRET = "sim-app-secret"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,32 @@ from simulator.draws import around, between, draw, happens
 from simulator.errors import ControlError
 from simulator.profiles import Profile
 
-ENGLISH_NAMES = ("Sara Miller", "Tom Becker", "Lucy Haddad", "Omar Khan", "Nina Rossi", "Adam Cole", "Maya Stein")
-ARABIC_NAMES = ("سارة الأحمد", "محمد علي", "ليلى حسن", "يوسف الخطيب", "نور الدين", "فاطمة الزهراء", "خالد منصور")
-ENGLISH_REPLIES = ("Thanks!", "How much is it?", "Is it still available?", "Where are you located?", "Hello", "👍")
+ENGLISH_NAMES = (
+    "Sara Miller",
+    "Tom Becker",
+    "Lucy Haddad",
+    "Omar Khan",
+    "Nina Rossi",
+    "Adam Cole",
+    "Maya Stein",
+)
+ARABIC_NAMES = (
+    "سارة الأحمد",
+    "محمد علي",
+    "ليلى حسن",
+    "يوسف الخطيب",
+    "نور الدين",
+    "فاطمة الزهراء",
+    "خالد منصور",
+)
+ENGLISH_REPLIES = (
+    "Thanks!",
+    "How much is it?",
+    "Is it still available?",
+    "Where are you located?",
+    "Hello",
+    "👍",
+)
 ARABIC_REPLIES = ("شكراً لكم", "كم السعر؟", "هل ما زال متوفراً؟", "أين موقعكم؟", "مرحبا", "متى يصل الطلب؟")
 STOP_WORDS = {"en": "STOP", "ar": "إيقاف"}
 
@@ -176,5 +199,7 @@ class Contacts:
         )
 
 
-_ARABIC_CODES = ("20", "212", "213", "216", "218", "249", "961", "962", "963", "964", "965", "966", "967", "968")
-_ARABIC_CODES += ("970", "971", "973", "974")
+_ARABIC_CODES = (
+    *("20", "212", "213", "216", "218", "249", "961", "962", "963"),
+    *("964", "965", "966", "967", "968", "970", "971", "973", "974"),
+)

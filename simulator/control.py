@@ -87,7 +87,7 @@ class Control:
         """Add a number or change one. `verify` also asks the callback for its challenge first."""
         wanted = await body(request)
         known = {"phone_number_id", "waba_id", "display_phone_number", "late_refusals", "verify"}
-        known |= {name for name in self.world.accounts.setting_names}
+        known |= set(self.world.accounts.setting_names)
         if unknown := set(wanted) - known:
             raise ControlError("unknown field", field=min(unknown))
         for name in ("phone_number_id", "waba_id"):
@@ -152,17 +152,32 @@ class Control:
             said = self.world.say(number, contact, "preference", {"body": choice}, choice)
         else:
             raise ControlError("say needs a text, a button, media or a preference", field="text")
-        return {"id": said.wamid, "from": contact_number, "to": number.id, "kind": said.kind, "text": said.text}
+        return {
+            "id": said.wamid,
+            "from": contact_number,
+            "to": number.id,
+            "kind": said.kind,
+            "text": said.text,
+        }
 
     async def _say_media(self, number: Number, contact_number: str, wanted: Any) -> Inbound:
-        kinds = {"image": "image/png", "document": "application/pdf", "audio": "audio/ogg", "video": "video/mp4"}
+        kinds = {
+            "image": "image/png",
+            "document": "application/pdf",
+            "audio": "audio/ogg",
+            "video": "video/mp4",
+        }
         wanted = wanted if isinstance(wanted, dict) else {"type": wanted}
         kind, caption = wanted.get("type", "image"), wanted.get("caption", "")
         if kind not in kinds or not isinstance(caption, str):
             raise ControlError(f"media is one of {', '.join(kinds)}", field="media")
         content = _PNG if kind == "image" else secrets.token_bytes(64)
         media_id = await media.store(self.world, number, kinds[kind], f"{kind}", content)
-        described: dict[str, Any] = {"mime_type": kinds[kind], "sha256": sha256(content).hexdigest(), "id": media_id}
+        described: dict[str, Any] = {
+            "mime_type": kinds[kind],
+            "sha256": sha256(content).hexdigest(),
+            "id": media_id,
+        }
         if caption and kind != "audio":
             described["caption"] = caption
         if kind == "document":
@@ -250,7 +265,11 @@ def _button(button: Any) -> tuple[str, dict[str, Any], str]:
     """A template's quick reply when it is a text, a reply button or list row when it has an id."""
     if isinstance(button, str):
         return "button", {"button": {"payload": button, "text": button}}, button
-    if isinstance(button, dict) and isinstance(button.get("id"), str) and isinstance(button.get("title"), str):
+    if (
+        isinstance(button, dict)
+        and isinstance(button.get("id"), str)
+        and isinstance(button.get("title"), str)
+    ):
         kind = "list_reply" if button.get("list") else "button_reply"
         reply = {"id": button["id"], "title": button["title"]}
         return "interactive", {"interactive": {"type": kind, kind: reply}}, button["title"]

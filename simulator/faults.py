@@ -8,7 +8,13 @@ from simulator.errors import ControlError
 
 BEFORE = ("error_before", "graph_error", "token_expired", "reset_before", "hang_before")
 AFTER = ("error_after", "reset_after", "hang_after", "partial_answer")
-WEBHOOK = ("webhook_lost", "webhook_duplicated", "webhook_delayed", "webhook_unsigned", "webhook_bad_signature")
+WEBHOOK = (
+    "webhook_lost",
+    "webhook_duplicated",
+    "webhook_delayed",
+    "webhook_unsigned",
+    "webhook_bad_signature",
+)
 KINDS = (*BEFORE, *AFTER, *WEBHOOK)
 _MATCHES = ("to", "phone_number_id", "path", "callback_prefix", "status")
 _PARAMS: dict[str, tuple[type, ...]] = {
@@ -93,7 +99,9 @@ class Faults:
         self.remove()
         self._made = 0
 
-    def on_call(self, *, path: str, number: str, to: str = "", callback: str = "", key: str = "") -> Fault | None:
+    def on_call(
+        self, *, path: str, number: str, to: str = "", callback: str = "", key: str = ""
+    ) -> Fault | None:
         """The fault for this Graph call. A rule that names no path means the messages endpoint."""
         for fault in self.calls:
             wanted = fault.match.get("path")
@@ -107,13 +115,19 @@ class Faults:
         """The fault for this status or inbound message (`status` is then "inbound")."""
         for fault in self.webhooks:
             wanted = fault.match.get("status")
-            if (not wanted or wanted == status) and self._applies(fault, number, to, callback, f"{key}|{status}"):
+            if (not wanted or wanted == status) and self._applies(
+                fault, number, to, callback, f"{key}|{status}"
+            ):
                 return fault
         return None
 
     def _applies(self, fault: Fault, number: str, to: str, callback: str, key: str) -> bool:
         match = fault.match
-        if fault.remaining == 0 or match.get("phone_number_id", number) != number or match.get("to", to) != to:
+        if (
+            fault.remaining == 0
+            or match.get("phone_number_id", number) != number
+            or match.get("to", to) != to
+        ):
             return False
         if not callback.startswith(match.get("callback_prefix", "")):
             return False
@@ -132,7 +146,11 @@ def _how_often(wanted: dict[str, Any]) -> tuple[int | None, float | None]:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ControlError("count must be a whole number from 1", field="count")
     if probability is not None:
-        if isinstance(probability, bool) or not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
+        if (
+            isinstance(probability, bool)
+            or not isinstance(probability, (int, float))
+            or not 0 <= probability <= 1
+        ):
             raise ControlError("probability must be between 0 and 1", field="probability")
         return count, float(probability)
     return (1 if count is None else count), None
@@ -158,6 +176,6 @@ def _params(params: Any) -> dict[str, Any]:
         kinds = _PARAMS[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ControlError("has the wrong type", field=f"params.{name}")
-        if not isinstance(value, (bool, str)) and value < 0:
+        if isinstance(value, (int, float)) and value < 0:
             raise ControlError("must not be negative", field=f"params.{name}")
     return params

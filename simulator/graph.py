@@ -141,7 +141,11 @@ class Graph:
         if not self.world.faults.calls:
             return None
         fault = self.world.faults.on_call(
-            path=path, number=number.id, to=row.to, callback=row.callback, key=row.callback or f"{row.to}{row.key}"
+            path=path,
+            number=number.id,
+            to=row.to,
+            callback=row.callback,
+            key=row.callback or f"{row.to}{row.key}",
         )
         if fault is not None:
             row.fault = fault.kind
@@ -168,7 +172,9 @@ class Graph:
             raise GraphError(code, str(params.get("details", "")), status=int(params.get("status", fixed)))
         return 0
 
-    async def _after(self, request: web.Request, fault: Fault, answer: Answer, row: Request) -> web.StreamResponse:
+    async def _after(
+        self, request: web.Request, fault: Fault, answer: Answer, row: Request
+    ) -> web.StreamResponse:
         """Spoil the answer to something that did take effect."""
         if fault.kind == "reset_after":
             return reset(request)
@@ -280,7 +286,11 @@ class Graph:
         return as_json({"data": [number.shown() for number in self.world.accounts.of_account(account.id)]})
 
     async def list_templates(self, request: web.Request, account: Account) -> Answer:
-        wanted = {key: request.query[key] for key in ("name", "language", "status", "category") if key in request.query}
+        wanted = {
+            key: request.query[key]
+            for key in ("name", "language", "status", "category")
+            if key in request.query
+        }
         shown = [template.shown() for template in account.templates.values()]
         found = [t for t in shown if all(t[key] == value for key, value in wanted.items())]
         start, limit = _page(request)
@@ -310,7 +320,11 @@ class Graph:
 
     async def list_subscriptions(self, _: web.Request, account: Account) -> Answer:
         app: dict[str, Any] = {
-            "whatsapp_business_api_data": {"id": "300000000000001", "name": "WaQtor", "link": "https://www.facebook.com/"}
+            "whatsapp_business_api_data": {
+                "id": "300000000000001",
+                "name": "WaQtor",
+                "link": "https://www.facebook.com/",
+            }
         }
         if account.override_callback_url:
             app["override_callback_uri"] = account.override_callback_url
@@ -357,7 +371,9 @@ async def challenge(world: World, url: str, token: str) -> None:
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         good, reason = False, type(error).__name__
     if not good:
-        raise GraphError(2200, f"Callback verification failed with the following errors: {reason}", status=400)
+        raise GraphError(
+            2200, f"Callback verification failed with the following errors: {reason}", status=400
+        )
 
 
 def token_of(request: web.Request) -> str:
@@ -433,7 +449,9 @@ def _fields(request: web.Request, shown: dict[str, Any]) -> dict[str, Any]:
 
 def _page(request: web.Request) -> tuple[int, int]:
     try:
-        return max(0, int(request.query.get("after", 0))), min(1000, max(1, int(request.query.get("limit", 100))))
+        return max(0, int(request.query.get("after", 0))), min(
+            1000, max(1, int(request.query.get("limit", 100)))
+        )
     except ValueError:
         raise GraphError(100, "Invalid paging parameters") from None
 
@@ -441,6 +459,10 @@ def _page(request: web.Request) -> tuple[int, int]:
 def _override(wanted: Any) -> tuple[str, str]:
     url = wanted.get("override_callback_uri") if isinstance(wanted, dict) else None
     token = wanted.get("verify_token", "") if isinstance(wanted, dict) else ""
-    if not isinstance(url, str) or not isinstance(token, str) or (url and not url.startswith(("http://", "https://"))):
+    if (
+        not isinstance(url, str)
+        or not isinstance(token, str)
+        or (url and not url.startswith(("http://", "https://")))
+    ):
         raise GraphError(100, "Invalid callback URI format")
     return url, token

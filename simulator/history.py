@@ -30,7 +30,11 @@ async def page(ledger: Ledger, number: Number, query: Mapping[str, str]) -> dict
     if message_id is not None and not requests:
         raise GraphError(100, "The requested message_id was not found in the message history", status=422)
     data = [
-        {"id": str(row["seq"]), "message_id": row["wamid"], "events": {"data": await _events(ledger, row["seq"])}}
+        {
+            "id": str(row["seq"]),
+            "message_id": row["wamid"],
+            "events": {"data": await _events(ledger, row["seq"])},
+        }
         for row in requests
     ]
     answer: dict[str, Any] = {"data": data}
@@ -40,7 +44,9 @@ async def page(ledger: Ledger, number: Number, query: Mapping[str, str]) -> dict
 
 
 async def _events(ledger: Ledger, seq: int) -> list[dict[str, Any]]:
-    rows = await ledger.query("SELECT * FROM statuses WHERE id BETWEEN ? AND ? ORDER BY id", (seq * 8, seq * 8 + 7))
+    rows = await ledger.query(
+        "SELECT * FROM statuses WHERE id BETWEEN ? AND ? ORDER BY id", (seq * 8, seq * 8 + 7)
+    )
     return [
         {
             "id": str(row["id"]),

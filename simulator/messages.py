@@ -48,7 +48,7 @@ def read(body: Any, account: Account) -> Outgoing:
     to = recipient(body.get("to"))
     kind = body.get("type", "text")
     if kind not in TYPES:
-        raise GraphError(100, f"Param type must be one of {{{', '.join(TYPES).upper()}}} - got \"{kind}\".")
+        raise GraphError(100, f'Param type must be one of {{{", ".join(TYPES).upper()}}} - got "{kind}".')
     recipient_type = body.get("recipient_type", "individual")
     if recipient_type != "individual":
         raise GraphError(100, f"Param recipient_type must be 'individual' - got {recipient_type!r}.")
@@ -123,7 +123,9 @@ def _media(content: dict[str, Any], kind: str) -> tuple[str, str]:
     if link is not None and not (isinstance(link, str) and link.startswith(("http://", "https://"))):
         raise GraphError(131009, f"Param {kind}['link'] is not a valid URL.")
     if media_id is not None and not isinstance(media_id, (str, int)):
-        raise GraphError(131009, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID")
+        raise GraphError(
+            131009, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID"
+        )
     caption = content.get("caption") or ""
     if caption and (kind in ("audio", "sticker") or not isinstance(caption, str) or len(caption) > 1024):
         raise GraphError(100, f"Param {kind}['caption'] is not allowed or longer than 1024 characters.")
@@ -161,16 +163,19 @@ def _contacts(content: Any) -> str:
 def _reaction(content: dict[str, Any]) -> str:
     if not isinstance(content.get("message_id"), str):
         raise GraphError(131008, "Required parameter is missing: reaction['message_id']")
-    if not isinstance(content.get("emoji", ""), str):
+    emoji = content.get("emoji", "")
+    if not isinstance(emoji, str):
         raise GraphError(131009, "Param reaction['emoji'] must be a string.")
-    return content.get("emoji", "")
+    return emoji
 
 
 def _interactive(content: dict[str, Any]) -> str:
     kind = content.get("type")
     if kind not in _INTERACTIVE:
         raise GraphError(100, f"Param interactive['type'] must be one of {{{', '.join(_INTERACTIVE)}}}.")
-    action = _object(content.get("action", {} if kind == "location_request_message" else None), "interactive['action']")
+    action = _object(
+        content.get("action", {} if kind == "location_request_message" else None), "interactive['action']"
+    )
     body = content.get("body")
     text = _text(body.get("text"), "interactive['body']['text']", 4096) if isinstance(body, dict) else ""
     if not text and kind in ("button", "list", "cta_url", "flow"):

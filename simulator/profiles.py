@@ -1,6 +1,7 @@
 """The named worlds the simulator can be: account limits, contacts, delays, webhooks. One table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Profile:
     retry_for_s: float = 7 * 86400.0
 
 
-_LIFE = {
+_LIFE: dict[str, Any] = {
     "not_on_whatsapp": 0.04,
     "never_reads": 0.15,
     "offline": 0.05,

@@ -9,7 +9,6 @@ from simulator.ledger import STATUSES
 from simulator.world import World
 
 
-
 class Reports:
     """The reading half of the control API. All answers include everything that happened before the call."""
 
@@ -21,7 +20,8 @@ class Reports:
         where, arguments = _scope(request, "r")
         after, limit = _page(request)
         rows = await self.world.ledger.query(
-            f"SELECT * FROM requests r WHERE {where} AND r.seq > ? ORDER BY r.seq LIMIT ?", (*arguments, after, limit)
+            f"SELECT * FROM requests r WHERE {where} AND r.seq > ? ORDER BY r.seq LIMIT ?",
+            (*arguments, after, limit),
         )
         flags = ("accepted", "effect", "answer_written")
         data = [{**dict(row), **{flag: bool(row[flag]) for flag in flags}} for row in rows]
@@ -40,7 +40,8 @@ class Reports:
             (*arguments, after, limit),
         )
         data = [
-            {**dict(row), "status": STATUSES[row["id"] % 8], "answered_200": bool(row["answered_200"])} for row in rows
+            {**dict(row), "status": STATUSES[row["id"] % 8], "answered_200": bool(row["answered_200"])}
+            for row in rows
         ]
         return {"data": data, "next_after": data[-1]["id"] if len(data) == limit else None}
 
@@ -71,7 +72,7 @@ class Reports:
         counts = (
             await self.world.ledger.query(
                 "SELECT count(*) AS requests, coalesce(sum(accepted), 0) AS accepted, coalesce(sum(effect), 0) AS"
-                " effects, count(DISTINCT CASE WHEN effect THEN \"to\" END) AS unique_recipients,"
+                ' effects, count(DISTINCT CASE WHEN effect THEN "to" END) AS unique_recipients,'
                 " coalesce(sum(answer_written), 0) AS answers_written,"
                 f" coalesce(sum(error IS NOT NULL AND NOT accepted), 0) AS refused FROM requests r WHERE {where}",
                 arguments,
@@ -168,7 +169,11 @@ class Reports:
         messages = [{**dict(r), "from": "business", "status": _reached(r["rank"])} for r in sent]
         messages += [{**dict(r), "from": "contact"} for r in said]
         messages.sort(key=lambda message: float(message["at"]))
-        return {"contact": self.world.contacts.get(contact).shown(), "phone_number_id": number, "messages": messages}
+        return {
+            "contact": self.world.contacts.get(contact).shown(),
+            "phone_number_id": number,
+            "messages": messages,
+        }
 
 
 def _reached(rank: int | None) -> str:

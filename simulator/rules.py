@@ -7,6 +7,8 @@ from simulator.errors import GraphError
 from simulator.profiles import Profile
 
 DAY_S = 86400.0
+# Unix times in a float are exact to a quarter of a microsecond only.
+ROUNDING = 1e-3
 
 
 def check_number(number: Number) -> None:
@@ -22,10 +24,10 @@ def take_slot(number: Number, now: float) -> None:
     rate = number.rate_per_s
     if not rate:
         return
-    full_at = max(number.bucket_full_at, now) + 1.0 / rate
-    if full_at - now > 1.0 + 1e-9:
+    taken = max(0.0, number.slots_taken - (now - number.slots_at) * rate) + 1.0
+    if taken > rate + ROUNDING:
         raise GraphError(130429, "Cloud API message throughput has been reached.")
-    number.bucket_full_at = full_at
+    number.slots_taken, number.slots_at = taken, now
 
 
 def take_pair(number: Number, contact: str, now: float, profile: Profile) -> None:
@@ -34,8 +36,10 @@ def take_pair(number: Number, contact: str, now: float, profile: Profile) -> Non
     if not interval:
         return
     owed_until = max(number.pairs.get(contact, 0.0), now)
-    if owed_until - now > interval * (profile.pair_burst - 1) + 1e-9:
-        raise GraphError(131056, "Too many messages from this phone number to the same recipient in a short time")
+    if owed_until - now > interval * (profile.pair_burst - 1) + ROUNDING:
+        raise GraphError(
+            131056, "Too many messages from this phone number to the same recipient in a short time"
+        )
     number.pairs[contact] = owed_until + interval
 
 
@@ -64,14 +68,18 @@ def take_conversation(number: Number, contact: str, now: float) -> None:
     if contact in opened:
         return
     if len(opened) >= number.tier_per_day:
-        raise GraphError(131048, f"Messaging limit of {number.tier_per_day} unique users in 24 hours is reached")
+        raise GraphError(
+            131048, f"Messaging limit of {number.tier_per_day} unique users in 24 hours is reached"
+        )
     opened[contact] = now
 
 
 def take_marketing(number: Number, contact: str, now: float, profile: Profile) -> None:
     """Refuse marketing to who stopped it (131050) or had too much of it without answering (131049)."""
     if contact in number.marketing_stopped:
-        raise GraphError(131050, "This recipient has chosen to stop receiving marketing messages from your business")
+        raise GraphError(
+            131050, "This recipient has chosen to stop receiving marketing messages from your business"
+        )
     if not profile.marketing_per_day:
         return
     sent = number.marketing.setdefault(contact, deque())

@@ -44,7 +44,7 @@ class _Dispatch:
         except ConnectionError:
             # The client left while we read or wrote; there is nobody to answer.
             return Answer(b"")
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last line of defence
             # Whatever a client sends, it gets an answer of the API it called and no stack trace.
             _log.exception("request.failed")
             return refusal(GraphError(1, "An unknown error occurred", status=500), trace_id())
@@ -60,7 +60,9 @@ class _Dispatch:
             return await self._media(request, parts[1])
         if len(parts) == 1 and head in _PAGES and request.method == "GET":
             return _page(_PAGES[head])
-        return refusal(GraphError(2500, "Unknown path components: " + request.path[:200], status=404), trace_id())
+        return refusal(
+            GraphError(2500, "Unknown path components: " + request.path[:200], status=404), trace_id()
+        )
 
     async def _media(self, request: web.Request, media_id: str) -> web.StreamResponse:
         try:
@@ -136,7 +138,7 @@ async def running(config: Config) -> AsyncIterator[str]:
 async def serve(config: Config, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     async with running(config) as url:
-        print(f"simulator ({config.profile.name}, seed {config.seed}) on {url}", flush=True)
+        print(f"simulator ({config.profile.name}, seed {config.seed}) on {url}", flush=True)  # noqa: T201
         await stop.wait()
 
 

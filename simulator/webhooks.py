@@ -52,7 +52,9 @@ class Box:
 class Poster:
     """Hands parcels to the webhooks, at least once each. `put` and forget."""
 
-    def __init__(self, profile: Profile, clock: Clock, ledger: Ledger, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, profile: Profile, clock: Clock, ledger: Ledger, session: aiohttp.ClientSession
+    ) -> None:
         self.profile = profile
         self.clock = clock
         self.ledger = ledger
@@ -110,7 +112,11 @@ class Poster:
         elif box.statuses:
             parcels = [box.statuses.popleft()]
             mode = parcels[0].signing
-            while box.statuses and len(parcels) < self.profile.statuses_per_post and box.statuses[0].signing == mode:
+            while (
+                box.statuses
+                and len(parcels) < self.profile.statuses_per_post
+                and box.statuses[0].signing == mode
+            ):
                 parcels.append(box.statuses.popleft())
         else:
             return None
@@ -142,7 +148,18 @@ class Poster:
         kind = "statuses" if isinstance(row, Status) else row.kind
         count, seconds = len(batch.parcels), time.monotonic() - started
         self.ledger.write(
-            Post(self.ledger.post_id, at, number.id, url, kind, count, batch.attempts, http_status, outcome, seconds)
+            Post(
+                self.ledger.post_id,
+                at,
+                number.id,
+                url,
+                kind,
+                count,
+                batch.attempts,
+                http_status,
+                outcome,
+                seconds,
+            )
         )
         box.in_flight -= 1
         self._settle(box, batch, outcome, tried=bool(url))
@@ -164,7 +181,9 @@ class Poster:
             elif done:
                 box.number.inbounds_due -= 1
         if not done:
-            wait = min(self.profile.retry_first_s * 2 ** min(batch.attempts - 1, 20), self.profile.retry_longest_s)
+            wait = min(
+                self.profile.retry_first_s * 2 ** min(batch.attempts - 1, 20), self.profile.retry_longest_s
+            )
             self.clock.at(self.clock.now() + wait, self._again, box, batch)
 
     def _again(self, box: Box, batch: Batch) -> None:

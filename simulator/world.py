@@ -126,8 +126,11 @@ class World:
         flight.number.statuses_due += 2 if receipts.read_s is None else 3
         self.clock.at(at + receipts.sent_s, self._send, flight)
 
-    def resume(self, flight: Flight, settled: set[str]) -> None:
-        """Go on with a message after a restart: statuses not yet settled happen, at their time or at once."""
+    def resume(self, flight: Flight, settled: set[str], *, answered: bool) -> None:
+        """Go on with a message after a restart: what is not settled happens, at its time or at once.
+
+        With `answered` the contact has reacted already and does not do so twice.
+        """
         receipts, at, number = flight.receipts, flight.request.at, flight.number
         plan: list[tuple[str, float | None]] = [("failed", receipts.sent_s)]
         if not flight.failed:
@@ -135,7 +138,12 @@ class World:
         for status, after_s in plan:
             if after_s is not None and status not in settled:
                 number.statuses_due += 1
-                self.clock.at(at + after_s, self._tell, flight, status, at + after_s)
+                self.clock.at(at + after_s, self._happen, flight, status, at + after_s, answered)
+
+    def _happen(self, flight: Flight, status: str, at: float, answered: bool) -> None:
+        self._tell(flight, status, at)
+        if status == "read" and not answered:
+            self._react(flight, at)
 
     def _fail(self, flight: Flight) -> None:
         self._tell(flight, "failed", flight.request.at + flight.receipts.sent_s)
@@ -249,13 +257,17 @@ class World:
             contact.stop_after = None
             if contact.reply_delay_s is not None:
                 due = at + contact.reply_delay_s
-            self._reply(flight, due, "text", STOP_WORDS[contact.language if contact.language == "ar" else "en"])
+            self._reply(
+                flight, due, "text", STOP_WORDS[contact.language if contact.language == "ar" else "en"]
+            )
             return
         scripted = contact.reply_to(flight.request.text)
         if scripted is not None:
             text, delay = scripted
             self._reply(flight, due if delay is None else at + delay, "text", text)
-        elif contact.replies is None and contact.chatty and happens(draws[6], self.profile.replies_to_message):
+        elif (
+            contact.replies is None and contact.chatty and happens(draws[6], self.profile.replies_to_message)
+        ):
             if flight.button and draws[5] > WHOLE // 2:
                 self._reply(flight, due, "button", flight.button)
             else:
@@ -300,13 +312,16 @@ class World:
             content=orjson.dumps(value).decode(),
         )
         if kind == "preference":
-            (number.marketing_stopped.add if text == "stop" else number.marketing_stopped.discard)(contact.number)
+            (number.marketing_stopped.add if text == "stop" else number.marketing_stopped.discard)(
+                contact.number
+            )
         else:
             number.windows[contact.number] = now
-        self._post_inbound(number, row, value)
+        self.post_inbound(number, row, value)
         return row
 
-    def _post_inbound(self, number: Number, row: Inbound, value: dict[str, Any]) -> None:
+    def post_inbound(self, number: Number, row: Inbound, value: dict[str, Any]) -> None:
+        """Tell the webhook what a contact sent."""
         parcel = Parcel(row, "user_preferences" if row.kind == "preference" else "messages", value)
         delay, copies = 0.0, 1
         number.inbounds_due += 1
@@ -325,7 +340,14 @@ class World:
         self._hand_over(number, parcel, row.at, delay, copies)
 
     def _value(
-        self, number: Number, contact: Contact, kind: str, content: dict[str, Any], wamid: str, now: float, about: str
+        self,
+        number: Number,
+        contact: Contact,
+        kind: str,
+        content: dict[str, Any],
+        wamid: str,
+        now: float,
+        about: str,
     ) -> dict[str, Any]:
         profile = {"profile": {"name": contact.name}, "wa_id": contact.number}
         if kind == "preference":
@@ -337,7 +359,12 @@ class World:
                 "timestamp": int(now),
             }
             return {"contacts": [profile], "user_preferences": [said]}
-        message: dict[str, Any] = {"from": contact.number, "id": wamid, "timestamp": str(int(now)), "type": kind}
+        message: dict[str, Any] = {
+            "from": contact.number,
+            "id": wamid,
+            "timestamp": str(int(now)),
+            "type": kind,
+        }
         message |= content if kind in ("button", "interactive") else {kind: content}
         if about:
             message["context"] = {"from": number.phone, "id": about}
@@ -353,9 +380,7 @@ class World:
             number.forget()
 
 
-def _spoil(
-    parcel: Parcel, kind: str, params: dict[str, Any], delay: float, copies: int
-) -> tuple[float, int]:
+def _spoil(parcel: Parcel, kind: str, params: dict[str, Any], delay: float, copies: int) -> tuple[float, int]:
     if kind == "webhook_duplicated":
         return delay, int(params.get("copies", 2))
     if kind == "webhook_delayed":
