@@ -99,7 +99,11 @@ def children(
         found.append(
             Child(
                 "simulator",
-                (*ours, "simulator", "--profile", simulator, "--port", str(settings.simulator_port)),
+                (
+                    *(sys.executable, "-m", "simulator", "--port", str(settings.simulator_port)),
+                    # A ledger that a kill empties would prove nothing about what was sent.
+                    *("--profile", simulator, "--state", str(settings.data_dir.resolve() / "simulator.db")),
+                ),
                 lambda _: answers("127.0.0.1", settings.simulator_port, "/_sim/idle"),
                 address=f"http://127.0.0.1:{settings.simulator_port}",
                 port=settings.simulator_port,

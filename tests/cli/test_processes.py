@@ -35,7 +35,8 @@ def free_port() -> int:
 def web(name: str, *, before: str = "", env: dict[str, str] | None = None) -> Child:
     """A stand-in: one small HTTP server, the code in `before` run first."""
     port = free_port()
-    code = f"{textwrap.dedent(before)}\nimport http.server\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
+    serve = f"http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
+    code = f"{textwrap.dedent(before)}\nimport http.server\n{serve}"
     return Child(
         name,
         (sys.executable, "-c", f"exec({code!r})"),
