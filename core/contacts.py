@@ -1,5 +1,6 @@
 """People: told apart by their identities, taken in from files row by row."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from sqlalchemy import insert, select, text
 from core import bulk, consents
 from core.database import Database, Tx, is_postgres
 from core.errors import Invalid, NotFound
-from core.events import ContactsImported, publish
+from core.events import ContactSaved, ContactsImported, publish
 from core.keys import MasterKey
 from core.models import Contact, ContactTag, Identity, Import
 from core.ports import Address, Clock
@@ -125,6 +126,14 @@ async def save(tx: Tx, key: MasterKey, people: Sequence[NewContact], *, at: date
         await consents.lock(tx, [everyone[one] for one in refused])
         await consents.suppress(tx, refused, reason="imported", source="import", wording="", at=at)
     return len(new), len(known)
+
+
+async def add(tx: Tx, key: MasterKey, one: NewContact, *, at: datetime) -> tuple[int, bool]:
+    """Make or update one person; returns the id and whether it is new."""
+    created, _ = await save(tx, key, [one], at=at)
+    contact_id = await who(tx, key, [Address("phone", one.phone)], name="", at=at)
+    await publish(tx, ContactSaved(contact_id=contact_id), at=at)
+    return contact_id, bool(created)
 
 
 async def _update(tx: Tx, known: Mapping[int, NewContact], *, at: datetime) -> None:
@@ -300,11 +309,31 @@ async def import_rows(
             created_at=await clock.now(tx),
         )
         tx.add(job)
-    while chunk := list(islice(rows, _CHUNK)):
-        job = await _import_chunk(database, clock, key, job.id, chunk)
+    try:
+        # Reading numbers is work for the processor: in a thread, so that the loop goes on serving.
+        while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
+            await _import_chunk(database, clock, key, job.id, chunk)
+    except Invalid:
+        await _end_import(database, clock, job.id, "failed")
+        raise
+    return await _end_import(database, clock, job.id, "finished")
+
+
+async def _end_import(database: Database, clock: Clock, import_id: int, state: str) -> Import:
     async with database.transaction() as tx:
-        job = await tx.get_one(Import, job.id)
-        job.state, job.finished_at = "finished", await clock.now(tx)
+        job = await tx.get_one(Import, import_id)
+        job.state, job.finished_at = state, await clock.now(tx)
+    return job
+
+
+async def imports(tx: Tx, *, after: int, limit: int) -> Sequence[Import]:
+    return (await tx.execute(select(Import).where(Import.id > after).order_by(Import.id).limit(limit))).scalars().all()
+
+
+async def get_import(tx: Tx, import_id: int) -> Import:
+    job = await tx.get(Import, import_id)
+    if job is None:
+        raise NotFound(f"There is no import {import_id}.", field="import_id")
     return job
 
 

@@ -83,6 +83,7 @@ def connect(settings: Settings) -> Database:
         "json_deserializer": orjson.loads,
         "pool_size": settings.pool_size,
         "max_overflow": settings.pool_size,
+        "hide_parameters": True,  # a logged error must not show whom it was about
     }
     if url.get_backend_name() == "sqlite":
         if url.database:

@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +19,8 @@ from core.sending import Claimed, Gate, Intent
 from core.settling import Answer
 
 _CLAIM_AT_ONCE = 256
-_GATHER_S = 0.004  # answers that come close together are settled in one commit
+_GATHER_S = 0.012  # answers that come close together are settled in one commit …
+_GATHER = 32  # … or as soon as there are this many
 _LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 _LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
@@ -52,6 +53,7 @@ class Dispatcher:
         self._stop: str | None = None
         self._handed_over = 0
         self._unsettled = 0
+        self._lease_until = datetime.min.replace(tzinfo=UTC)
 
     async def run(self, *, seconds: float) -> Rest:
         """Send until the queue is empty, the gate shuts or the time is up; returns with everything settled."""
@@ -82,6 +84,7 @@ class Dispatcher:
             logger.warning("turn_failed campaign=%s error=%s", self._campaign_id, type(error).__name__)
             self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in intents]
             self._unsettled += len(intents)
+            self._lease_until = datetime.min.replace(tzinfo=UTC)  # renewed or not, that may be rolled back
             return _RETRY_S
         self._claims, self._stop = plan.claims, plan.stop
         self._unsettled += len(intents) - len(answers)
@@ -99,9 +102,7 @@ class Dispatcher:
         if answers:
             await settling.settle(tx, gate, answers, settings=self._settings, now=now)
         stop = self._stop or gate.shut
-        if stop is None and not await campaigns.hold_run(
-            tx, self._campaign_id, token=self._run_token, now=now, until=now + timedelta(seconds=self._settings.lease_s)
-        ):
+        if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"
         if stop is None and gate.sender.next_slot - now.timestamp() > _LONG_WAIT_S:
             stop = "no_slot"
@@ -128,6 +129,16 @@ class Dispatcher:
         is_paced = bool(intended.kept)
         wait_s = max(intended.wait_s, self._settings.pace_ahead_s / 2) if is_paced else 0.0 if not left else _LOOK_S
         return _Plan(intents=intended.intents, claims=left, stop=None, wait_s=wait_s)
+
+    async def _hold_lease(self, tx: Tx, *, now: datetime) -> bool:
+        """Renewed when half of it is used; till then nobody else can have it."""
+        lease = timedelta(seconds=self._settings.lease_s)
+        if self._lease_until - now > lease / 2:
+            return True
+        if not await campaigns.hold_run(tx, self._campaign_id, token=self._run_token, now=now, until=now + lease):
+            return False
+        self._lease_until = now + lease
+        return True
 
     async def _refill(self, tx: Tx, gate: Gate, *, now: datetime) -> list[Claimed]:
         """Claims for at most `claim_s` of work at the present pace, taken when half of them are used up."""
@@ -161,11 +172,16 @@ class Dispatcher:
 
     async def _wait(self, wait_s: float) -> None:
         if not self._answers and wait_s:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), min(wait_s, _LOOK_S))
-        if self._answers:
-            await asyncio.sleep(_GATHER_S)
+            await self._until_woken(min(wait_s, _LOOK_S))
+        enough = min(_GATHER, self._unsettled)
+        until = time.monotonic() + _GATHER_S
+        while 0 < len(self._answers) < enough and (left := until - time.monotonic()) > 0:
+            await self._until_woken(left)
+
+    async def _until_woken(self, seconds: float) -> None:
         self._woken.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def _wind_up(self) -> None:
         """Asked to stop: what was handed over still gets its answer, what was not goes back to the queue."""

@@ -113,6 +113,13 @@ class ContactOptedOut(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactSaved(_Event):
+    TYPE: ClassVar[str] = "contact.saved"
+    SYSTEM: ClassVar[str] = "contacts"
+    contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ContactsImported(_Event):
     """Bulk: one per chunk of a file."""
 

@@ -28,6 +28,12 @@ async def store(tx: Tx, body: bytes, *, at: datetime) -> None:
     await tx.execute(insert(InboxItem).values(body=body, received_at=at))
 
 
+async def oldest_waiting(tx: Tx) -> datetime | None:
+    """Since when the worker lags; None when nothing waits."""
+    waiting = select(InboxItem.received_at).where(InboxItem.applied_at.is_(None)).order_by(InboxItem.id).limit(1)
+    return (await tx.execute(waiting)).scalar()
+
+
 async def apply_waiting(platform: Platform, parse: Parse) -> int:
     """Apply the oldest webhooks that wait, in one transaction; returns how many. A body that cannot be
     applied is set aside with its error and holds up nobody."""

@@ -238,6 +238,14 @@ async def apply_preference(tx: Tx, key: MasterKey, change: PreferenceChanged, *,
         await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
 
 
+async def chat(tx: Tx, contact_id: int, *, before: int | None, limit: int) -> Sequence[Message]:
+    """Messages with one person, newest first."""
+    query = select(Message).where(Message.contact_id == contact_id).order_by(Message.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Message.id < before)
+    return (await tx.execute(query)).scalars().all()
+
+
 async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:
     """After messages came to a state: their recipients follow, and the log says so."""
     if message_ids:

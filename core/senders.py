@@ -13,6 +13,7 @@ from core.models import Sender, Switch
 from core.ports import SenderConfig
 
 MAX_RATE = 10_000  # Meta's top tier is 1,000; the rest is room for a local simulator
+SENDING = "sending"
 ACTIVE, PAUSED, BLOCKED = "active", "paused", "blocked"
 
 
@@ -117,13 +118,17 @@ async def reseal(tx: Tx, key: MasterKey) -> int:
     return len(senders)
 
 
-async def sending_is_on(tx: Tx) -> bool:
-    """The kill switch. Whoever turns it waits for the transactions that have read it on, and none follows."""
-    query = select(Switch.is_on).where(Switch.name == "sending").with_for_update(read=True)
-    return bool((await tx.execute(query)).scalar_one())
+async def sending_switch(tx: Tx) -> Switch:
+    """The kill switch as it stands; `core.sending.gate` reads it under a lock before each intent."""
+    return await tx.get_one(Switch, SENDING)
+
+
+async def sending(tx: Tx) -> Switch:
+    """The kill switch, to look at."""
+    return await tx.get_one(Switch, "sending")
 
 
 async def turn_sending(tx: Tx, *, is_on: bool, reason: str, at: datetime) -> None:
-    switch = await tx.get_one(Switch, "sending", with_for_update=True)
+    switch = await tx.get_one(Switch, SENDING, with_for_update=True)
     switch.is_on, switch.reason, switch.changed_at = is_on, reason, at
-    await publish(tx, SwitchTurned(name="sending", is_on=is_on, reason=reason), at=at)
+    await publish(tx, SwitchTurned(name=SENDING, is_on=is_on, reason=reason), at=at)

@@ -12,7 +12,7 @@ from core.content import Content, Template
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
-from core.models import Campaign, Chat, Contact, Identity, Recipient, Sender
+from core.models import Campaign, Chat, Contact, Identity, Recipient, Sender, Switch
 from core.models import Template as TemplateRow
 from core.ports import Address, AddressKind, Capabilities, Outgoing
 from core.settings import Settings
@@ -40,6 +40,7 @@ class Intent:
     message_id: int
     recipient_id: int
     token: str
+    attempts: int
     outgoing: Outgoing
     write_at: float
 
@@ -54,23 +55,18 @@ class Gate:
 
 
 async def gate(tx: Tx, campaign_id: int) -> Gate:
-    is_on = await senders.sending_is_on(tx)
-    campaign = (
-        await tx.execute(
-            select(Campaign)
-            .where(Campaign.id == campaign_id)
-            .with_for_update(read=True)
-            .execution_options(populate_existing=True)
-        )
-    ).scalar_one()
-    sender = (
-        await tx.execute(
-            select(Sender)
-            .where(Sender.id == campaign.sender_id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    ).scalar_one()
+    query = (
+        select(Campaign, Sender, Switch.is_on)
+        .join(Sender, Sender.id == Campaign.sender_id)
+        .join(Switch, Switch.name == senders.SENDING)
+        .where(Campaign.id == campaign_id)
+        .with_for_update(read=True, of=(Campaign, Switch))
+        .execution_options(populate_existing=True)
+    )
+    campaign, sender, is_on = (await tx.execute(query)).one()
+    if is_postgres(tx):
+        # The sender's pace is about to be changed; a shared lock would have to be upgraded, which can deadlock.
+        await tx.refresh(sender, with_for_update=True)
     shut = None
     if not is_on:
         shut = "sending_is_off"
@@ -248,8 +244,8 @@ async def intend(
     slots = pacing.reserve(gate.sender, allowed, now=now, ahead_s=settings.pace_ahead_s)
     chosen, kept = fit[: slots.count], fit[slots.count :]
     token = token_hex(8)
-    message_ids = await _commit_to(tx, gate, chosen, token=token, settings=settings, now=now) if chosen else {}
-    leaving = [claimed for claimed in chosen if claimed.client_id in message_ids]
+    committed = await _commit_to(tx, gate, chosen, token=token, settings=settings, now=now) if chosen else {}
+    leaving = [claimed for claimed in chosen if claimed.client_id in committed]
     if leaving:
         await _remember_talk(tx, gate.sender.id, leaving, now=now)
         opened = sum(opens[: slots.count])
@@ -258,9 +254,10 @@ async def intend(
     return Intended(
         intents=[
             Intent(
-                message_id=message_ids[claimed.client_id],
+                message_id=committed[claimed.client_id][0],
                 recipient_id=claimed.recipient_id,
                 token=token,
+                attempts=committed[claimed.client_id][1],
                 outgoing=Outgoing(
                     client_id=claimed.client_id,
                     to=claimed.to,
@@ -305,8 +302,8 @@ async def _talks(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: dat
 
 async def _commit_to(
     tx: Tx, gate: Gate, chosen: Sequence[Claimed], *, token: str, settings: Settings, now: datetime
-) -> dict[str, int]:
-    """Write the intents; returns message ids by client id, of those that are still ours to send."""
+) -> dict[str, tuple[int, int]]:
+    """Write the intents; returns (message id, attempts) by client id, of those that are still ours to send."""
     mine = await bulk.run(
         tx,
         "UPDATE recipients SET state = 'sending', claim_token = NULL, claimed_until = NULL, not_before = NULL "
@@ -332,7 +329,7 @@ async def _commit_to(
             lease_token = excluded.lease_token, lease_until = excluded.lease_until, at = excluded.at,
             address = excluded.address, content = excluded.content
         WHERE messages.state = 'queued'
-        RETURNING id, client_id
+        RETURNING id, client_id, attempts
         """,
         (
             {
@@ -351,7 +348,7 @@ async def _commit_to(
         lease_until=lease_until,
         now=now,
     )
-    return {row.client_id: row.id for row in written}
+    return {row.client_id: (row.id, row.attempts) for row in written}
 
 
 def _stored(content: Content) -> dict[str, object]:

@@ -69,20 +69,11 @@ def _verdict(result: Accepted | SendError, *, attempts: int, max_attempts: int) 
 async def settle(tx: Tx, gate: Gate, answers: Sequence[Answer], *, settings: Settings, now: datetime) -> None:
     """Write down what the answers say. Only the holder of a lease settles; an answer that comes after its lease
     was given up attaches as proof and is flagged `late`."""
-    ids = [answer.intent.message_id for answer in answers]
-    await _lock_messages(tx, ids)
-    attempts = {
-        row.id: row.attempts
-        for row in await bulk.run(
-            tx, f"SELECT id, attempts FROM messages WHERE id {bulk.in_ids(tx)}", ids=bulk.ids(ids)
-        )
-    }
+    await _lock_messages(tx, [answer.intent.message_id for answer in answers])
     is_over = gate.campaign.state == campaigns.CANCELLED
     rows = []
     for answer in answers:
-        verdict = _verdict(
-            answer.result, attempts=attempts.get(answer.intent.message_id, 0), max_attempts=settings.max_attempts
-        )
+        verdict = _verdict(answer.result, attempts=answer.intent.attempts, max_attempts=settings.max_attempts)
         if verdict.state == "queued" and is_over:
             verdict = _Verdict("failed", "cancelled")
         rows.append(

@@ -1,0 +1,98 @@
+"""Keys by which programs come in: shown once, kept as a hash, refused at once when revoked or expired."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from core.database import Tx
+from core.errors import Invalid, NotFound, NotSignedIn
+from core.events import ApiKeyMoved, publish
+from core.models import ApiKey
+
+SCOPES = ("read", "write", "send", "admin")
+"""read: look. write: contacts, templates, campaigns. send: start and stop sending. admin: all, and keys and secrets."""
+
+_PREFIX_BYTES = 5
+_SECRET_BYTES = 32  # of such length a plain hash is as good as a slow one: nobody guesses it
+_NOBODY = hashlib.sha256(b"").hexdigest()
+_HINT = "Send the header Authorization: Bearer wq_… with a key made by: waqtor keys create"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`full` is shown to its owner now and never again."""
+
+    row: ApiKey
+    full: str
+
+
+async def create(
+    tx: Tx, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None, at: datetime
+) -> Created:
+    wanted = [scope for scope in SCOPES if scope in set(scopes)]
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise Invalid(f"There is no scope {unknown[0]!r}.", field="scopes", hint=f"Scopes: {', '.join(SCOPES)}.")
+    if not wanted:
+        raise Invalid("A key without a scope can do nothing.", field="scopes", hint=f"Scopes: {', '.join(SCOPES)}.")
+    if not name.strip() or len(name) > 100:
+        raise Invalid("A key has a name of 1 to 100 characters, to be known by in the list.", field="name")
+    if expires_at is not None and expires_at <= at:
+        raise Invalid("This moment has passed.", field="expires_at")
+    prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    row = ApiKey(
+        name=name.strip(),
+        prefix=prefix,
+        key_hash=_hash(secret),
+        scopes=wanted,
+        created_at=at,
+        expires_at=expires_at,
+    )
+    tx.add(row)
+    await tx.flush()
+    await publish(tx, ApiKeyMoved(api_key_id=row.id, what="created"), at=at)
+    return Created(row=row, full=f"wq_{prefix}_{secret}")
+
+
+async def authenticate(tx: Tx, full: str, *, at: datetime) -> ApiKey:
+    """The key that is valid now; raises `NotSignedIn`, which tells why only to who holds the secret."""
+    mark, _, rest = full.partition("_")
+    prefix, _, secret = rest.partition("_")
+    row = None
+    if mark == "wq" and prefix.isascii() and prefix.isalnum() and len(prefix) <= 16:
+        row = (await tx.execute(select(ApiKey).where(ApiKey.prefix == prefix))).scalar()
+    if not hmac.compare_digest(_hash(secret), row.key_hash if row else _NOBODY) or row is None:
+        raise NotSignedIn("This API key is not known.", hint=_HINT)
+    if row.revoked_at is not None:
+        raise NotSignedIn("This API key was revoked.", hint=_HINT)
+    if row.expires_at is not None and row.expires_at <= at:
+        raise NotSignedIn("This API key has expired.", hint=_HINT)
+    return row
+
+
+async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
+    """For good, and from the next request on. Revoking again changes nothing."""
+    row = await tx.get(ApiKey, key_id, with_for_update=True)
+    if row is None:
+        raise NotFound(f"There is no API key {key_id}.", field="api_key_id")
+    if row.revoked_at is None:
+        row.revoked_at = at
+        await publish(tx, ApiKeyMoved(api_key_id=row.id, what="revoked"), at=at)
+    return row
+
+
+async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[ApiKey]:
+    rows = await tx.execute(select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit))
+    return rows.scalars().all()
+
+
+def allows(key: ApiKey, scope: str) -> bool:
+    return scope in key.scopes or "admin" in key.scopes
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
