@@ -77,6 +77,12 @@ class Contact:
     received: int = 0
     overridden: set[str] = field(default_factory=set)
 
+    @property
+    def user_id(self) -> str:
+        """The business-scoped id that since 2026 may come without a number."""
+        first, second = draw(0, self.number, "user id")[:2]
+        return f"US.{first << 32 | second:020d}"
+
     def shown(self) -> dict[str, Any]:
         """The contact as the control API shows and takes it."""
         return {

@@ -12,8 +12,9 @@ from simulator import media, reports
 from simulator.accounts import Number
 from simulator.answers import Answer, as_json
 from simulator.errors import ControlError, GraphError
-from simulator.graph import LARGEST_BODY, Graph, challenge, keep_number, keep_templates, read_template
+from simulator.graph import Graph, challenge, keep_number, keep_templates, read_template
 from simulator.ledger import Inbound
+from simulator.sending import LARGEST_BODY
 from simulator.world import World
 
 # The smallest PNG there is: what a contact "photographs".

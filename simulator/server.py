@@ -15,8 +15,9 @@ from simulator.answers import Answer, refusal
 from simulator.config import Config
 from simulator.control import Control
 from simulator.errors import GraphError
-from simulator.graph import Graph, token_of, trace_id
+from simulator.graph import Graph, token_of
 from simulator.ledger import Ledger
+from simulator.sending import trace_id
 from simulator.world import World
 
 _log = logging.getLogger("simulator")

@@ -24,6 +24,7 @@ class Parcel:
     content: dict[str, Any]
     signing: str = ""
     always: bool = False
+    contact: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -205,6 +206,9 @@ def _body(number: Number, parcels: list[Parcel]) -> bytes:
     }
     if isinstance(parcels[0].row, Status):
         value["statuses"] = [parcel.content for parcel in parcels]
+        contacts = [parcel.contact for parcel in parcels if parcel.contact is not None]
+        if contacts:
+            value["contacts"] = contacts
     else:
         value |= parcels[0].content
     change = {"value": value, "field": parcels[0].field}

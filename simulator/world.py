@@ -22,6 +22,8 @@ from simulator.webhooks import Parcel, Poster
 
 # Since this version of the Graph API status webhooks carry no conversation.
 WITHOUT_CONVERSATION = 24
+# Since about this version they name the contact by its business-scoped id too; pywa, which speaks v26, needs it.
+WITH_USER_IDS = 25
 
 
 @dataclass(slots=True)
@@ -179,6 +181,8 @@ class World:
         if profile.duplicates and happens(draws[place + 3], profile.duplicates):
             copies = 2
         parcel = Parcel(row, "messages", self._status(flight, row))
+        if request.version >= WITH_USER_IDS:
+            parcel.contact = _named(flight.contact)
         if self.faults.webhooks:
             fault = self.faults.on_webhook(
                 number=number.id, to=request.to, callback=request.callback, key=request.key, status=status
@@ -349,7 +353,7 @@ class World:
         now: float,
         about: str,
     ) -> dict[str, Any]:
-        profile = {"profile": {"name": contact.name}, "wa_id": contact.number}
+        profile = _named(contact)
         if kind == "preference":
             said = {
                 "wa_id": contact.number,
@@ -361,6 +365,7 @@ class World:
             return {"contacts": [profile], "user_preferences": [said]}
         message: dict[str, Any] = {
             "from": contact.number,
+            "from_user_id": profile["user_id"],
             "id": wamid,
             "timestamp": str(int(now)),
             "type": kind,
@@ -378,6 +383,10 @@ class World:
         self.contacts.known.clear()
         for number in self.accounts.numbers.values():
             number.forget()
+
+
+def _named(contact: Contact) -> dict[str, Any]:
+    return {"profile": {"name": contact.name}, "wa_id": contact.number, "user_id": contact.user_id}
 
 
 def _spoil(parcel: Parcel, kind: str, params: dict[str, Any], delay: float, copies: int) -> tuple[float, int]:

@@ -67,7 +67,13 @@ class Sim:
         return await self.call("POST", f"/v23.0/{number}/messages", message)
 
     async def template(
-        self, to: str, name: str = "order_update", *words: str, language: str = "en", callback: str = "", **more: Any
+        self,
+        to: str,
+        name: str = "order_update",
+        *words: str,
+        language: str = "en",
+        callback: str = "",
+        **more: Any,
     ) -> tuple[int, Any]:
         words = words or ("Ann", "77")
         parameters = [{"type": "text", "text": word} for word in words]
@@ -101,7 +107,9 @@ class Hook:
     async def handle(self, request: web.Request) -> web.Response:
         if request.method == "GET":
             good = request.query.get("hub.verify_token") == self.verify_token
-            return web.Response(text=request.query["hub.challenge"] if good else "no", status=200 if good else 403)
+            return web.Response(
+                text=request.query["hub.challenge"] if good else "no", status=200 if good else 403
+            )
         self.posts.append((dict(request.headers), await request.read()))
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
@@ -179,3 +187,8 @@ def shared() -> Path:
     if not SHARED.is_dir():
         missing(f"{SHARED.name}/ beside the repository")
     return SHARED
+
+
+@pytest.fixture
+def missing_for_test() -> Callable[[str], None]:
+    return missing

@@ -68,7 +68,13 @@ async def test_overrides(sim, hook):
     await sim.send(ALICE)
     await sim.idle()
     assert [s["status"] for s in hook.statuses()] == ["sent", "delivered"]
-    for wrong in ({"mood": "good"}, {"reads": "no"}, {"stop_after": True}, {"replies": [5]}, {"offline_s": -1}):
+    for wrong in (
+        {"mood": "good"},
+        {"reads": "no"},
+        {"stop_after": True},
+        {"replies": [5]},
+        {"offline_s": -1},
+    ):
         status, answer = await sim.call("PUT", f"/_sim/contacts/{ALICE}", wrong)
         assert status == 400
         assert answer["error"]["field"] in wrong

@@ -24,7 +24,12 @@ async def test_a_broken_connection_leaves_the_truth_in_the_ledger(sim, hook, kin
         await sim.send(ALICE, callback="x:1")
     await sim.idle()
     [row] = await sim.rows()
-    assert (row["fault"], row["accepted"], row["effect"], row["answer_written"]) == (kind, effect, effect, False)
+    assert (row["fault"], row["accepted"], row["effect"], row["answer_written"]) == (
+        kind,
+        effect,
+        effect,
+        False,
+    )
     assert [s["status"] for s in hook.statuses()] == (["sent", "delivered", "read"] if effect else [])
     assert (await sim.send(ALICE, callback="x:2"))[0] == 200, "a fault of count 1 comes once"
 

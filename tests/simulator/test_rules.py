@@ -174,10 +174,20 @@ async def test_bad_messages_get_graph_errors_and_a_row_without_effect(sim, body,
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"1" * 2_000_000])
 async def test_no_body_makes_the_server_stumble(sim, raw):
-    for path in (f"/v23.0/{NUMBER_ID}/messages", f"/v23.0/{NUMBER_ID}", "/v23.0/200000000000001/message_templates"):
+    for path in (
+        f"/v23.0/{NUMBER_ID}/messages",
+        f"/v23.0/{NUMBER_ID}",
+        "/v23.0/200000000000001/message_templates",
+    ):
         status, answer = await sim.call("POST", path, raw=raw)
         assert status in (200, 400, 413), answer
-    for path in ("/_sim/accounts", "/_sim/faults", "/_sim/clock", "/_sim/templates", f"/_sim/contacts/{ALICE}/say"):
+    for path in (
+        "/_sim/accounts",
+        "/_sim/faults",
+        "/_sim/clock",
+        "/_sim/templates",
+        f"/_sim/contacts/{ALICE}/say",
+    ):
         status, answer = await sim.call("POST", path, raw=raw)
         assert status in (200, 400, 413), answer
         assert status == 200 or set(answer["error"]) == {"code", "message", "field"}

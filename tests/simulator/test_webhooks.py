@@ -24,7 +24,10 @@ async def test_receipts_come_in_order_signed_and_with_the_callback_data(sim, hoo
     for headers, body in hook.posts:
         expected = hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest()
         assert headers["X-Hub-Signature-256"] == f"sha256={expected}"
-    assert hook.values()[0]["metadata"] == {"display_phone_number": "15550000001", "phone_number_id": NUMBER_ID}
+    assert hook.values()[0]["metadata"] == {
+        "display_phone_number": "15550000001",
+        "phone_number_id": NUMBER_ID,
+    }
 
 
 async def test_only_versions_before_24_tell_of_conversations(sim, hook):
@@ -100,7 +103,9 @@ async def test_what_a_contact_says(sim, hook):
     assert button["context"]["id"] == sent["messages"][0]["id"]
     assert reply["interactive"] == {"type": "button_reply", "button_reply": {"id": "yes", "title": "Yes"}}
     inbound = next(value for value in hook.values() if "messages" in value)
-    assert inbound["contacts"] == [{"profile": {"name": "سارة"}, "wa_id": ALICE}]
+    [contact] = inbound["contacts"]
+    assert (contact["profile"], contact["wa_id"]) == ({"name": "سارة"}, ALICE)
+    assert contact["user_id"] == text["from_user_id"], "the id that will outlive the number"
     described = await sim.get(f"/v23.0/{image['image']['id']}")
     headers = {"Authorization": "Bearer sim-token"}
     async with sim.session.get(described["url"], headers=headers) as answer:
