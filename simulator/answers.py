@@ -80,7 +80,8 @@ def reset(request: web.BaseRequest) -> Answer:
 async def half(request: web.BaseRequest, answer: Answer) -> Answer:
     """Write the head and half of the body, then reset."""
     body = bytes(answer.body) if isinstance(answer.body, (bytes, bytearray)) else b""
-    head = f"HTTP/1.1 {answer.status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 {answer.status} OK\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     if request.transport is not None:
         request.transport.write(head.encode() + body[: len(body) // 2])
         await asyncio.sleep(0.05)

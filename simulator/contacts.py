@@ -110,7 +110,7 @@ class Contact:
             self.overridden.add(name)
 
     def reply_to(self, text: str) -> tuple[str, float | None] | None:
-        """The scripted answer to this text and its delay: `on` patterns first, then the plain ones in turn."""
+        """The scripted answer to this text and its delay: by `on` pattern, else the plain ones in turn."""
         if not self.replies:
             return None
         plain: list[tuple[str, float | None]] = []
@@ -140,7 +140,7 @@ def _check_replies(replies: list[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """When one message's receipts happen, as seconds after acceptance; None is never. Draws left for the rest."""
+    """When one message's receipts happen, in seconds after acceptance; None is never. `draws` are left over."""
 
     sent_s: float
     delivered_s: float

@@ -1,4 +1,4 @@
-"""The control API below /_sim: accounts, templates, contacts, faults, the clock. The ledger has its own file."""
+"""The control API below /_sim: accounts, templates, contacts, faults, the clock. Reading is in `reports`."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -188,7 +188,8 @@ class Control:
 
     async def _last_wamid(self, number: Number, contact_number: str) -> str:
         rows = await self.world.ledger.query(
-            'SELECT wamid FROM requests WHERE "to" = ? AND phone_number_id = ? AND accepted ORDER BY seq DESC LIMIT 1',
+            'SELECT wamid FROM requests WHERE "to" = ? AND phone_number_id = ? AND accepted'
+            " ORDER BY seq DESC LIMIT 1",
             (contact_number, number.id),
         )
         return str(rows[0]["wamid"]) if rows else ""

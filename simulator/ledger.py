@@ -1,6 +1,6 @@
 """The oracle: what was asked, what took effect and what was told, in SQLite.
 
-Rows are changed in memory and written in batches by one thread, at least every `FLUSH_S`; a reader flushes first.
+Rows are changed in memory and written in batches by one thread, at least every `FLUSH_S`; who reads flushes.
 A row is written again when it changes, under its own key, so a batch holds each row once.
 """
 
@@ -31,8 +31,8 @@ CREATE TABLE IF NOT EXISTS inbounds (
     cause INTEGER, content TEXT, attempts INTEGER, answered_200 INTEGER, outcome TEXT);
 CREATE INDEX IF NOT EXISTS inbounds_contact ON inbounds (contact);
 CREATE TABLE IF NOT EXISTS posts (
-    id INTEGER PRIMARY KEY, at REAL, phone_number_id TEXT, url TEXT, kind TEXT, items INTEGER, attempt INTEGER,
-    http_status INTEGER, outcome TEXT, seconds REAL);
+    id INTEGER PRIMARY KEY, at REAL, phone_number_id TEXT, url TEXT, kind TEXT, items INTEGER,
+    attempt INTEGER, http_status INTEGER, outcome TEXT, seconds REAL);
 CREATE TABLE IF NOT EXISTS media (
     id INTEGER PRIMARY KEY, at REAL, phone_number_id TEXT, mime_type TEXT, filename TEXT, sha256 TEXT,
     file_size INTEGER, content BLOB);
@@ -68,8 +68,8 @@ class Request:
 
     def row(self) -> tuple[Any, ...]:
         return (
-            self.seq, self.at, self.phone_number_id, self.to, self.callback, self.wamid, self.type, self.template,
-            self.text, self.key, self.version, self.accepted, self.effect, self.error, self.fault,
+            self.seq, self.at, self.phone_number_id, self.to, self.callback, self.wamid, self.type,
+            self.template, self.text, self.key, self.version, self.accepted, self.effect, self.error, self.fault,
             self.answer_written,
         )  # fmt: skip
 
@@ -113,8 +113,8 @@ class Inbound:
 
     def row(self) -> tuple[Any, ...]:
         return (
-            self.id, self.at, self.phone_number_id, self.contact, self.wamid, self.kind, self.text, self.cause,
-            self.content, self.attempts, self.answered, self.outcome,
+            self.id, self.at, self.phone_number_id, self.contact, self.wamid, self.kind, self.text,
+            self.cause, self.content, self.attempts, self.answered, self.outcome,
         )  # fmt: skip
 
 
@@ -243,6 +243,6 @@ def _report(written: Future[None]) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
     connection.row_factory = sqlite3.Row
-    # A killed process loses nothing that reached the operating system; only a power cut would, and this is a test bed.
+    # A killed process loses nothing that reached the operating system; only a power cut would, in a test bed.
     connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
     return connection
