@@ -302,11 +302,13 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        direct = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost", "::1")))
         return {
             **os.environ,
             **settings_env(self.settings),
             **prefect_env(self.settings),
             leftovers.NAME: self.mark,
+            **{"NO_PROXY": direct, "no_proxy": direct},  # our children speak to each other, past any proxy
             "PYTHONPATH": path,  # `-m cli.main` is found from wherever `up` was started
             "PYTHONUNBUFFERED": "1",  # a killed child's last words are in its log
         }

@@ -5,11 +5,15 @@ import errno
 import http.client
 import json
 import socket
+import time
 from collections.abc import Mapping
 from datetime import datetime
 
 from core.errors import Conflict, WaqtorError
 from core.settings import Settings
+
+# A runner polls every second, more slowly on a busy machine. One that lives and no longer polls serves nobody.
+STALE_POLL_S = 15
 
 
 class PortTaken(Conflict):
@@ -31,7 +35,7 @@ def answers(host: str, port: int, path: str) -> bool:
 
 
 def polls(settings: Settings, since: float) -> bool:
-    """Whether the Prefect runner serves: a deployment was polled for due runs after this process had started."""
+    """Whether the Prefect runner serves: a deployment was polled for due runs by this process, and of late."""
     headers = {"Content-Type": "application/json"}
     if settings.prefect_auth is not None:
         token = base64.b64encode(settings.prefect_auth.get_secret_value().encode()).decode()
@@ -46,7 +50,8 @@ def polls(settings: Settings, since: float) -> bool:
         return False
     polled = [deployment["last_polled"] for deployment in json.loads(body)]
     # supervisord cuts the start to whole seconds; the second in which a predecessor may have polled is left out
-    return any(moment and datetime.fromisoformat(moment).timestamp() > since + 1 for moment in polled)
+    oldest = max(since + 1, time.time() - STALE_POLL_S)
+    return any(moment and datetime.fromisoformat(moment).timestamp() > oldest for moment in polled)
 
 
 def need_port(host: str, port: int, *, setting: str, of: str) -> None:

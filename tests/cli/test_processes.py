@@ -1,5 +1,7 @@
 """A real supervisord with a real Prefect server, and small HTTP servers where the API and the simulator would be."""
 
+import http.server
+import json
 import os
 import re
 import shutil
@@ -9,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +22,7 @@ import pytest
 from cli import processes_leftovers, processes_supervisor
 from cli.prefect_env import prefect_env
 from cli.processes import Child, Stack, children, settings_env
-from cli.processes_probes import NotServing, PortTaken, answers
+from cli.processes_probes import NotServing, PortTaken, answers, polls
 from core.errors import Conflict, Invalid
 from core.settings import Settings
 
@@ -244,3 +248,30 @@ def test_settings_env_gives_back_equal_settings(settings: Settings, monkeypatch:
     for name, value in settings_env(given).items():
         monkeypatch.setenv(name, value)
     assert Settings().model_dump() == given.model_dump() | {"data_dir": given.data_dir.resolve()}
+
+
+@pytest.mark.parametrize(
+    ("polled_s_ago", "started_s_ago", "serves"),
+    [(1, 60, True), (60, 100, False), (5, 2, False), (None, 60, False)],
+    ids=["polled of late", "no longer polls", "its predecessor polled", "never polled"],
+)
+def test_a_runner_serves_while_it_polls(polled_s_ago: int | None, started_s_ago: int, serves: bool) -> None:
+    now = datetime.now(UTC)
+    moment = None if polled_s_ago is None else (now - timedelta(seconds=polled_s_ago)).isoformat()
+    asked: list[str | None] = []
+
+    class Prefect(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.headers["Authorization"])
+            body = json.dumps([{"last_polled": None}, {"last_polled": moment}]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prefect) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Settings(prefect_port=server.server_port, prefect_auth="user:pass")
+        assert polls(settings, now.timestamp() - started_s_ago) is serves
+        server.shutdown()
+    assert asked == ["Basic dXNlcjpwYXNz"]
