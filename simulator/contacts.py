@@ -140,7 +140,7 @@ def _check_replies(replies: list[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """When one message's receipts happen, in seconds after acceptance; None is never. `draws` are left over."""
+    """When one message's receipts happen, in seconds after acceptance; None is never. `draws` are spare."""
 
     sent_s: float
     delivered_s: float

@@ -11,7 +11,7 @@ _STATES = {"pending": "PENDING", "200": "DELIVERED"}
 
 
 async def page(ledger: Ledger, number: Number, query: Mapping[str, str]) -> dict[str, Any]:
-    """Accepted messages of a number with their statuses, newest first; `after` is the cursor to go on from."""
+    """Accepted messages of a number with their statuses, newest first; `after` is where to go on."""
     try:
         limit = min(100, max(1, int(query.get("limit", 25))))
         before = int(query.get("after", 2**62))

@@ -69,8 +69,8 @@ class Request:
     def row(self) -> tuple[Any, ...]:
         return (
             self.seq, self.at, self.phone_number_id, self.to, self.callback, self.wamid, self.type,
-            self.template, self.text, self.key, self.version, self.accepted, self.effect, self.error, self.fault,
-            self.answer_written,
+            self.template, self.text, self.key, self.version, self.accepted, self.effect, self.error,
+            self.fault, self.answer_written,
         )  # fmt: skip
 
 

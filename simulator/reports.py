@@ -71,10 +71,12 @@ class Reports:
         where, arguments = _scope(request, "r")
         counts = (
             await self.world.ledger.query(
-                "SELECT count(*) AS requests, coalesce(sum(accepted), 0) AS accepted, coalesce(sum(effect), 0) AS"
+                "SELECT count(*) AS requests, coalesce(sum(accepted), 0) AS accepted,"
+                " coalesce(sum(effect), 0) AS"
                 ' effects, count(DISTINCT CASE WHEN effect THEN "to" END) AS unique_recipients,'
                 " coalesce(sum(answer_written), 0) AS answers_written,"
-                f" coalesce(sum(error IS NOT NULL AND NOT accepted), 0) AS refused FROM requests r WHERE {where}",
+                f" coalesce(sum(error IS NOT NULL AND NOT accepted), 0) AS refused"
+                f" FROM requests r WHERE {where}",
                 arguments,
             )
         )[0]
@@ -84,7 +86,8 @@ class Reports:
             arguments,
         )
         rows = await self.world.ledger.query(
-            "SELECT s.id % 8 AS rank, count(*) AS n, sum(s.answered_200) AS answered, sum(s.outcome = 'lost') AS lost,"
+            "SELECT s.id % 8 AS rank, count(*) AS n, sum(s.answered_200) AS answered,"
+            " sum(s.outcome = 'lost') AS lost,"
             " sum(s.outcome = 'no webhook') AS unsent FROM statuses s JOIN requests r ON r.seq = s.id / 8"
             f" WHERE {where} GROUP BY 1",
             arguments,
@@ -157,7 +160,8 @@ class Reports:
         number = request.query.get("phone_number_id") or next(iter(self.world.accounts.numbers))
         sent = await self.world.ledger.query(
             "SELECT r.seq, r.at, r.text, r.type, r.template, r.wamid, r.accepted, r.error, r.fault, r.effect,"
-            " max(s.id % 8) AS rank FROM requests r LEFT JOIN statuses s ON s.id BETWEEN r.seq * 8 AND r.seq * 8 + 7"
+            " max(s.id % 8) AS rank FROM requests r"
+            " LEFT JOIN statuses s ON s.id BETWEEN r.seq * 8 AND r.seq * 8 + 7"
             ' WHERE r."to" = ? AND r.phone_number_id = ? GROUP BY r.seq ORDER BY r.seq DESC LIMIT 200',
             (contact, number),
         )

@@ -1,4 +1,4 @@
-"""What a restart brings back: settings, contacts as they were set, service windows, and receipts still owed."""
+"""What a restart brings back: settings, set contacts, service windows, and receipts still owed."""
 
 import orjson
 
@@ -39,7 +39,8 @@ async def restore(world: World) -> None:
 async def _remember(world: World) -> None:
     """Counts and windows that the rules and the draws depend on."""
     rows = await world.ledger.query(
-        "SELECT \"to\", sum(key LIKE '#%') AS sends, sum(effect) AS received FROM requests WHERE accepted GROUP BY 1"
+        "SELECT \"to\", sum(key LIKE '#%') AS sends, sum(effect) AS received"
+        " FROM requests WHERE accepted GROUP BY 1"
     )
     for row in rows:
         contact = world.contacts.get(row["to"])
@@ -71,7 +72,8 @@ async def _remember(world: World) -> None:
             stopped = number.marketing_stopped
             (stopped.add if row["text"] == "stop" else stopped.discard)(row["contact"])
     rows = await world.ledger.query(
-        "SELECT \"to\", phone_number_id, min(at) AS at FROM requests WHERE accepted AND template != '' AND at > ?"
+        'SELECT "to", phone_number_id, min(at) AS at FROM requests'
+        " WHERE accepted AND template != '' AND at > ?"
         " GROUP BY 1, 2 ORDER BY 3",
         (since,),
     )

@@ -17,7 +17,7 @@ from simulator.profiles import Profile
 
 @dataclass(slots=True)
 class Parcel:
-    """One status or inbound message for the webhook. `signing` spoils the first attempt, or all if `always`."""
+    """One status or inbound message. `signing` spoils the first attempt's signature, or all if `always`."""
 
     row: Status | Inbound
     field: str

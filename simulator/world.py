@@ -22,7 +22,7 @@ from simulator.webhooks import Parcel, Poster
 
 # Since this version of the Graph API status webhooks carry no conversation.
 WITHOUT_CONVERSATION = 24
-# Since about this version they name the contact by its business-scoped id too; pywa, which speaks v26, needs it.
+# Since about this version they name the contact by its business-scoped id too; pywa (v26) needs it.
 WITH_USER_IDS = 25
 
 
@@ -52,7 +52,7 @@ class World:
         self.contacts = Contacts(config.seed, profile)
         self.faults = Faults(config.seed)
         self.poster = Poster(profile, self.clock, ledger, session)
-        # Message ids differ between two state files, or a client's database would take new messages for old ones.
+        # Message ids differ between state files, or a client's database would take new messages for old.
         self.epoch = int(kept.get("epoch", 0)) or secrets.randbits(24) | 1
         self.accounts = Accounts(rate_per_s=profile.rate_per_s, tier_per_day=profile.tier_per_day)
         self._default_number()
@@ -69,7 +69,7 @@ class World:
         await self.ledger.keep("clock", "epoch", str(self.epoch))
 
     def accept(self, number: Number, message: Outgoing, request: Request, *, late: int = 0) -> None:
-        """Take the message or refuse it by raising; fills in the request's row. `late` makes it fail later."""
+        """Take the message or refuse it by raising; fills in the row. `late` makes it fail later."""
         contact = self.contacts.get(message.to)
         now = request.at
         rules.check_number(number)

@@ -29,7 +29,7 @@ async def test_a_late_refusal_is_accepted_and_fails_by_webhook(strict, hook):
     [failed] = hook.statuses()
     assert (failed["status"], failed["errors"][0]["code"]) == ("failed", 131047)
     [row] = await strict.rows(query="callback_prefix=late:")
-    assert row["accepted"] and not row["effect"] and row["error"] == 131047
+    assert (row["accepted"], row["effect"], row["error"]) == (True, False, 131047)
 
 
 @pytest.mark.parametrize(
