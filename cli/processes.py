@@ -295,7 +295,7 @@ class Stack:
                 )
                 for child in self.children.values()
             ],
-            control=supervisor.control_socket(self.run_dir),
+            control=supervisor.control_socket(self.run_dir, prepare=True),
             run_dir=self.run_dir,
             log=self.log_dir / "supervisord.log",
         )

@@ -83,8 +83,8 @@ def configuration(programs: Iterable[Program], *, control: Path, run_dir: Path, 
     return "\n".join(lines) + "\n"
 
 
-def control_socket(run_dir: Path) -> Path:
-    """Where the socket is, or shall be. A path too long for a socket moves to a short, private directory."""
+def control_socket(run_dir: Path, *, prepare: bool = False) -> Path:
+    """Where the socket is. `prepare` makes a short, private directory where the path is too long for a socket."""
     control = run_dir / "supervisor.sock"
     if len(os.fsencode(control)) <= LONGEST_SOCKET_PATH:
         return control
@@ -93,6 +93,8 @@ def control_socket(run_dir: Path) -> Path:
         elsewhere = Path(pointer.read_text())
         if elsewhere.parent.is_dir():
             return elsewhere
+    if not prepare:
+        return control  # nothing listens there
     base = tempfile.gettempdir()
     if len(base) > 60:  # macOS gives each user a long one
         base = "/tmp"  # noqa: S108 - mkdtemp makes a 0700 directory of an unguessable name in it

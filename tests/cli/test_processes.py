@@ -193,6 +193,8 @@ def test_a_data_dir_too_deep_for_a_socket_works(settings: Settings) -> None:
     elsewhere = processes_supervisor.control_socket(stack.run_dir).parent
     stack.stop()
     assert not elsewhere.exists()
+    assert not stack.running()
+    assert list(stack.run_dir.iterdir()) == []
 
 
 @pytest.mark.slow
