@@ -6,7 +6,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from core.errors import Conflict, MasterKeyMissing, MasterKeyWrong
 
+_LOOKUP_BYTES = 32
+
 
 @dataclass(frozen=True)
 class MasterKey:
     """`encryption` is newest first: the first encrypts, all decrypt. `lookup` never rotates: it keys the
     hashes by which a suppressed person is known again, and those cannot be recomputed from the database."""
 
-    encryption: tuple[bytes, ...]
-    lookup: bytes
+    encryption: tuple[bytes, ...] = field(repr=False)
+    lookup: bytes = field(repr=False)
 
     def encrypt(self, secret: Mapping[str, Any]) -> bytes:
         return self._box.encrypt(orjson.dumps(dict(secret)))
@@ -50,6 +52,12 @@ class MasterKey:
         """Tells a wrong key file from the right one; reveals nothing of it."""
         return hmac.new(self.lookup, b"fingerprint", hashlib.sha256).hexdigest()[:16]
 
+    def check(self) -> None:
+        """Raises `ValueError` where a part is not a key: found at start, not at the first secret."""
+        if len(self.lookup) != _LOOKUP_BYTES or not self.encryption:
+            raise ValueError("not a master key")
+        self._box  # noqa: B018  # Fernet refuses what is not a key of its kind
+
     @property
     def _box(self) -> MultiFernet:
         return MultiFernet([Fernet(key) for key in self.encryption])
@@ -57,28 +65,35 @@ class MasterKey:
 
 def init(path: Path) -> MasterKey:
     """Create the key file (mode 0600). Never overwrites one: that would lose every secret."""
-    if path.exists():
-        raise Conflict(f"There is a master key at {path} already.", hint="To change it: waqtor keys rotate")
-    key = MasterKey(encryption=(Fernet.generate_key(),), lookup=secrets.token_bytes(32))
-    _write(path, key)
+    key = MasterKey(encryption=(Fernet.generate_key(),), lookup=secrets.token_bytes(_LOOKUP_BYTES))
+    try:
+        _write(path, key, replace=False)
+    except FileExistsError:
+        raise Conflict(f"There is a master key at {path} already.", hint="To change it: waqtor keys rotate") from None
     return key
 
 
 def load(path: Path) -> MasterKey:
     try:
         raw = orjson.loads(path.read_bytes())
-        return MasterKey(
+        key = MasterKey(
             encryption=tuple(str(key).encode() for key in raw["encryption"]),
             lookup=base64.b64decode(raw["lookup"], validate=True),
         )
+        key.check()
     except FileNotFoundError:
         raise MasterKeyMissing(
             f"The master key {path} is not there.",
             hint="A new installation: waqtor keys init. An existing one: put the file back from its backup; "
             "without it stored tokens and opt-outs cannot be read.",
         ) from None
+    except OSError as error:
+        raise MasterKeyMissing(
+            f"The master key {path} cannot be read: {error.strerror}.", hint="It belongs to the user that runs WaQtor."
+        ) from None
     except (orjson.JSONDecodeError, KeyError, ValueError, TypeError):
         raise MasterKeyWrong(f"{path} is not a WaQtor master key.", hint="Put back the file from its backup.") from None
+    return key
 
 
 def with_new_encryption_key(path: Path) -> MasterKey:
@@ -97,7 +112,7 @@ def without_old_encryption_keys(path: Path) -> MasterKey:
     return key
 
 
-def _write(path: Path, key: MasterKey) -> None:
+def _write(path: Path, key: MasterKey, *, replace: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     body = orjson.dumps(
         {
@@ -113,7 +128,14 @@ def _write(path: Path, key: MasterKey) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    draft.replace(path)  # whole or not at all: a half-written key would lose every secret
+    # Whole or not at all: a half-written key would lose every secret.
+    if replace:
+        draft.replace(path)
+    else:
+        try:
+            path.hardlink_to(draft)  # fails where a file is, also one that another process made just now
+        finally:
+            draft.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
