@@ -25,6 +25,7 @@ _CHUNK = 500
 _MAX_REPORTED = 10_000
 _MAX_VALUE = 1_000
 _YES = frozenset({"1", "yes", "true", "y", "نعم"})
+_NO = frozenset({"", "0", "no", "false", "n", "لا"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,12 @@ def e164(raw: str, country: str) -> str:
 
 async def save(tx: Tx, key: MasterKey, people: Sequence[NewContact], *, at: datetime) -> tuple[int, int]:
     """Make or update these people; returns (created, updated). Of a number given twice the last row wins;
-    tags and attributes are added to what is known."""
-    by_hash = {key.hash("phone", one.phone): one for one in people}
-    await _lock_identities(tx)
+    tags, attributes and an opt-out are added to what is known."""
+    by_hash: dict[str, NewContact] = {}
+    for one in people:
+        value_hash = key.hash("phone", one.phone)
+        by_hash[value_hash] = _merged(by_hash[value_hash], one) if value_hash in by_hash else one
+    await lock_identities(tx)
     known = {
         row.value_hash: row.contact_id
         for row in await tx.execute(
@@ -125,7 +129,19 @@ async def save(tx: Tx, key: MasterKey, people: Sequence[NewContact], *, at: date
     if refused:
         await consents.lock(tx, [everyone[one] for one in refused])
         await consents.suppress(tx, refused, reason="imported", source="import", wording="", at=at)
-    return len(new), len(known)
+    return len(new), len(people) - len(new)
+
+
+def _merged(first: NewContact, then: NewContact) -> NewContact:
+    """Two rows of one person in one chunk come to the same as in two."""
+    return NewContact(
+        phone=then.phone,
+        name=then.name or first.name,
+        language=then.language or first.language,
+        tags=first.tags + then.tags,
+        attributes={**first.attributes, **then.attributes},
+        opted_out=first.opted_out or then.opted_out,
+    )
 
 
 async def add(tx: Tx, key: MasterKey, one: NewContact, *, at: datetime) -> tuple[int, bool]:
@@ -151,7 +167,7 @@ async def _update(tx: Tx, known: Mapping[int, NewContact], *, at: datetime) -> N
 
 async def who(tx: Tx, key: MasterKey, addresses: Sequence[Address], *, name: str, at: datetime) -> int:
     """The person behind these addresses, made if new. An address not seen before is added to the person."""
-    await _lock_identities(tx)
+    await lock_identities(tx)
     hashes = {key.hash(address.kind, address.value): address for address in addresses}
     rows = await tx.execute(
         select(Identity.value_hash, Identity.contact_id)
@@ -260,6 +276,8 @@ def _check_heading(heading: Sequence[str]) -> None:
             field="file",
             hint=f"It names: {', '.join(filter(None, heading))[:200] or 'nothing'}.",
         )
+    if any("\0" in name for name in heading):
+        raise Invalid("The first line contains a null character.", field="file")
     twice = {name for name in heading if name and heading.count(name) > 1}
     if twice:
         raise Invalid(f"The column {sorted(twice)[0]!r} is there twice.", field="file")
@@ -275,16 +293,25 @@ def _read_row(number: int, heading: Sequence[str], row: Sequence[str], country: 
         return Rejected(number, "row", "Contains a null character.")
     try:
         phone = e164(values.pop("phone"), country)
+        opted_out = _flag(values.pop("opted_out", ""))
     except Invalid as error:
-        return Rejected(number, "phone", error.message)
+        return Rejected(number, error.field or "row", error.message)
     return NewContact(
         phone=phone,
         name=values.pop("name", "")[:200],
         language=values.pop("language", "")[:20] or None,
         tags=tuple(tag.strip()[:80] for tag in values.pop("tags", "").split(";") if tag.strip()),
-        opted_out=values.pop("opted_out", "").casefold() in _YES,
+        opted_out=opted_out,
         attributes={name: value for name, value in values.items() if value},
     )
+
+
+def _flag(value: str) -> bool:
+    """What is neither yes nor no is refused: an opt-out misread as none would be written to."""
+    folded = value.casefold()
+    if folded not in _YES | _NO:
+        raise Invalid("This is neither yes nor no.", field="opted_out")
+    return folded in _YES
 
 
 async def import_rows(
@@ -362,6 +389,7 @@ async def _import_chunk(
     return job
 
 
-async def _lock_identities(tx: Tx) -> None:
+async def lock_identities(tx: Tx) -> None:
+    """Comes before any lock on a contact: an import holds it while it updates people."""
     if is_postgres(tx):
         await tx.execute(text(f"SELECT pg_advisory_xact_lock({_IDENTITY_LOCK})"))
