@@ -17,21 +17,24 @@ _STOP_WORDS = frozenset(
     توقف قف ايقاف الغاء اوقف الغاءالاشتراك كفايه ايقافالرسائل
     """.split()
 )
-_ARABIC_FORMS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي", "ـ": None})
+_ARABIC_FORMS = str.maketrans({"ٱ": "ا", "ة": "ه", "ى": "ي", "ی": "ي", "ـ": None})
 
 
 def is_stop(text: str) -> bool:
     """The whole message is a word for stopping, in English or Arabic; never a substring of a sentence."""
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_ARABIC_FORMS)
+    # Taken apart, accents and the marks on an alef are characters of their own that can be left out.
+    folded = unicodedata.normalize("NFKD", text).casefold().translate(_ARABIC_FORMS)
     folded = "".join(char for char in folded if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", "", folded) in _STOP_WORDS
 
 
 async def lock(tx: Tx, contact_ids: Iterable[int]) -> None:
-    """Hold these contacts until the transaction ends. In order of id, so that two lockers never deadlock."""
+    """Hold these contacts until the transaction ends. In order of id, so that two lockers never deadlock; not so
+    hard that a row which only refers to one of them has to wait."""
     ids = sorted(contact_ids)
     if is_postgres(tx) and ids:  # on SQLite BEGIN IMMEDIATE holds everything
-        await tx.execute(select(Contact.id).where(Contact.id.in_(ids)).order_by(Contact.id).with_for_update())
+        rows = select(Contact.id).where(Contact.id.in_(ids)).order_by(Contact.id)
+        await tx.execute(rows.with_for_update(key_share=True))
 
 
 async def suppressed(tx: Tx, contact_ids: Iterable[int]) -> set[int]:
