@@ -54,11 +54,12 @@ class Allowance:
 async def allowance(tx: Tx, sender: Sender, *, now: datetime) -> Allowance:
     if sender.daily_cap is None and sender.conversation_cap is None:
         return Allowance(messages=None, conversations=None)
+    # Whole hours are counted, so the oldest counts until its last minute is 24 hours ago.
     used = (
         await tx.execute(
             select(
                 func.coalesce(func.sum(SenderHour.messages), 0), func.coalesce(func.sum(SenderHour.conversations), 0)
-            ).where(SenderHour.sender_id == sender.id, SenderHour.hour > _hour(now) - DAY_HOURS)
+            ).where(SenderHour.sender_id == sender.id, SenderHour.hour >= _hour(now) - DAY_HOURS)
         )
     ).one()
     return Allowance(
