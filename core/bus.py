@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, select, text, update
 
 from core.database import Database, Tx, is_postgres
 from core.models import Event, EventLog
@@ -57,11 +58,12 @@ async def number(tx: Tx) -> int:
                 UPDATE events SET seq = log.head + waiting.place FROM waiting, log
                 WHERE events.id = waiting.id RETURNING 1
             )
-            UPDATE event_log SET head = head + (SELECT count(*) FROM numbered) WHERE id = 1
+            UPDATE event_log SET head = head + (SELECT count(*) FROM numbered)
+            WHERE id = 1 AND EXISTS (SELECT 1 FROM waiting)
             RETURNING (SELECT count(*) FROM numbered)
         """)
     )
-    return int(result.scalar_one())
+    return int(result.scalar() or 0)
 
 
 async def since(tx: Tx, seq: int, *, limit: int = 500) -> Sequence[Logged]:
@@ -95,16 +97,13 @@ async def prune(database: Database, *, before: datetime) -> int:
     while True:
         async with database.transaction() as tx:
             first = (await reach(tx)).pruned
-            oldest = (
-                select(Event.seq)
-                .where(Event.seq > first, Event.at < before)
-                .order_by(Event.seq)
-                .limit(_PRUNE_BATCH)
-                .subquery()
+            rows = await tx.execute(
+                select(Event.seq, Event.at).where(Event.seq > first).order_by(Event.seq).limit(_PRUNE_BATCH)
             )
-            last = (await tx.execute(select(func.max(oldest.c.seq)))).scalar_one()
-            if last is None:
+            # Up to the first that is young: `at` is when a transaction began, so it need not follow `seq`.
+            old = [row.seq for row in takewhile(lambda row: row.at < before, rows)]
+            if not old:
                 return pruned
-            await tx.execute(delete(Event).where(Event.seq <= last))
-            await tx.execute(update(EventLog).values(pruned=last))
-            pruned += last - first
+            await tx.execute(delete(Event).where(Event.seq <= old[-1]))
+            await tx.execute(update(EventLog).where(EventLog.pruned < old[-1]).values(pruned=old[-1]))
+            pruned += len(old)
