@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
-from core import keys, schema
+from core import bulk, keys, schema
 from core.database import Database, DatabaseClock, connect
 from core.errors import MasterKeyWrong
 from core.keys import MasterKey
@@ -46,15 +46,16 @@ async def build(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock
 
 async def _installation(database: Database, key: MasterKey, clock: Clock) -> str:
     async with database.transaction() as tx:
-        row = await tx.get(Installation, 1)
-        if row is None:
-            row = Installation(
-                id=1,
-                uid=secrets.token_hex(8),
-                key_fingerprint=key.fingerprint,
-                created_at=await clock.now(tx),
-            )
-            tx.add(row)
+        # Of several processes that start at once on a new database one makes the row, all read it.
+        await bulk.run(
+            tx,
+            f"INSERT INTO installation (id, uid, key_fingerprint, created_at) VALUES (1, :uid, :key, {bulk.now(tx)}) "
+            "ON CONFLICT (id) DO NOTHING",
+            uid=secrets.token_hex(8),
+            key=key.fingerprint,
+            now=await clock.now(tx),
+        )
+        row = await tx.get_one(Installation, 1)
     if row.key_fingerprint != key.fingerprint:
         raise MasterKeyWrong(
             "This master key is not the one the database was written with.",

@@ -35,6 +35,11 @@ def table(tx: Tx, **columns: str) -> str:
     return f"(SELECT {picked} FROM json_each(:rows)) AS r"
 
 
+def now(tx: Tx) -> str:
+    """The parameter `now`, as a time."""
+    return "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"
+
+
 async def run(tx: Tx, sql: str, rows: Iterable[Mapping[str, Any]] | None = None, **values: Any) -> Result[Any]:
     """Execute with `rows` as the table of the same name. Datetimes among the values are made comparable."""
     if rows is not None:
