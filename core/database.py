@@ -10,6 +10,8 @@ import orjson
 from sqlalchemy import TextClause, event, make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -97,6 +99,27 @@ def connect(settings: Settings) -> Database:
     }
     # A connection that a restarted server dropped is noticed before work is put on it.
     return Database(create_async_engine(url, pool_pre_ping=True, **options))
+
+
+_PASSING_SQLITE = {5, 6, 7, 8, 9, 10, 13, 14, 15}  # busy, locked, no memory, read-only, interrupted, I/O, full, …
+_PASSING_POSTGRES = {"08", "40", "53", "55", "57", "58"}  # connection, deadlock, resources, lock, shutdown, system
+
+
+def is_passing(error: BaseException) -> bool:
+    """The database was away, busy, or broke a deadlock. That says nothing about what it was asked for: the same
+    may go through later. Anything else fails again however often it is tried."""
+    cause = error
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        cause = error.orig or error
+    if (state := getattr(cause, "sqlstate", None)) is not None:  # also asyncpg's own, raised while connecting
+        return str(state)[:2] in _PASSING_POSTGRES
+    if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _PASSING_SQLITE
+    if isinstance(error, InterfaceError):  # asyncpg: a closed connection, or a value that fits no column
+        return not isinstance(cause.__cause__, ValueError)
+    return isinstance(error, OSError | PoolTimeout)
 
 
 class DatabaseClock:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
 
-from core import messages
+from core import contacts, messages
 from core.bootstrap import Platform
-from core.database import Tx
+from core.database import Tx, is_passing
 from core.errors import Invalid
 from core.models import InboxItem
 from core.ports import ParsedWebhook
@@ -19,7 +18,6 @@ Parse = Callable[[bytes], ParsedWebhook]
 """Reads a body; raises `Invalid`. Given by the edge, which knows the network's wire form."""
 
 _BATCH = 20
-_DATABASE_AWAY = (OperationalError, InterfaceError)  # says nothing about the body; try again later
 _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)
 
@@ -39,9 +37,9 @@ async def apply_waiting(platform: Platform, parse: Parse) -> int:
     applied is set aside with its error and holds up nobody."""
     try:
         return await _apply(platform, parse, limit=_BATCH)
-    except _DATABASE_AWAY:
-        raise
-    except Exception:  # whatever one body has in it must not stop the others: find it by taking them singly
+    except Exception as error:  # whatever one body has in it must not stop the others: find it by taking them singly
+        if is_passing(error):
+            raise
         logger.exception("inbox_batch_failed")
         return await _apply(platform, parse, limit=1, set_aside=True)
 
@@ -61,19 +59,17 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
         if not items:
             return 0
         errors: dict[int, str] = {}
-        parsed: list[ParsedWebhook] = []
-        for item in items:
-            try:
-                parsed.append(parse(item.body))
-            except Invalid as error:
-                errors[item.id] = error.message[:200]
         try:
+            parsed: list[ParsedWebhook] = []
+            for item in items:
+                try:
+                    parsed.append(parse(item.body))
+                except Invalid as error:
+                    errors[item.id] = error.message[:200]
             async with tx.begin_nested():
                 await _take(tx, platform, parsed, now=now)
-        except _DATABASE_AWAY:
-            raise
         except Exception as error:
-            if not set_aside:
+            if not set_aside or is_passing(error):
                 raise
             logger.exception("inbox_item_failed", extra={"item": items[0].id})
             errors[items[0].id] = type(error).__name__
@@ -84,6 +80,8 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
 
 
 async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, now: datetime) -> None:
+    if any(one.inbound or one.preferences for one in parsed):
+        await contacts.lock_identities(tx)
     receipts = [receipt for one in parsed for receipt in one.receipts]
     if receipts:
         await messages.apply_receipts(tx, receipts, at=now)

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from core import bulk, consents, contacts
 from core.content import Text, content_adapter
-from core.database import Tx
+from core.database import Tx, is_postgres
 from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
 from core.keys import MasterKey
 from core.models import Message
@@ -107,6 +107,11 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             opted_out.add(name)
     if not reported:
         return 0
+    if is_postgres(tx):
+        # In order of id, as settling does: two that touch the same messages never deadlock.
+        await tx.execute(
+            select(Message.id).where(Message.client_id.in_(list(reported))).order_by(Message.id).with_for_update()
+        )
     # failed only where nothing newer says it arrived: delivered and read outrank it.
     fails = "(r.failed = 1 AND r.rank < 2 AND messages.receipt < 2)"
     stays_failed = "(messages.receipt = -1 AND r.rank < 2)"
@@ -122,7 +127,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             reason = CASE WHEN {fails} THEN r.reason WHEN {stays_failed} THEN messages.reason END,
             late = CASE WHEN messages.state = 'unknown' THEN :true ELSE messages.late END,
             settled_at = CASE WHEN messages.state = 'intent' THEN NULL ELSE COALESCE(messages.settled_at, {
-            _now(tx)
+            bulk.now(tx)
         }) END,
             delivered_at = COALESCE(messages.delivered_at, r.delivered_at),
             read_at = COALESCE(messages.read_at, r.read_at)
@@ -156,6 +161,8 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
         now=at,
     )
     touched = result.all()
+    if not touched:
+        return 0
     await mirror(tx, (row.id for row in touched))
     by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": []}
     names = {rank: kind for kind, rank in RANKS.items()}
@@ -168,15 +175,12 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
     return len(touched)
 
 
-def _now(tx: Tx) -> str:
-    return "CAST(:now AS timestamptz)" if tx.get_bind().dialect.name == "postgresql" else ":now"
-
-
 async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> int | None:
     """Store a message from a person; None when we have it already or do not know the number it came to."""
     sender = await by_phone_number_id(tx, inbound.sender_phone_number_id)
     if sender is None:
         return None
+    await contacts.lock_identities(tx)  # so that the same message taken twice at once is seen here by the second
     if (await tx.execute(select(Message.id).where(Message.provider_id == inbound.provider_id))).first():
         return None
     contact_id = await contacts.who(tx, key, inbound.addresses, name=inbound.profile_name or "", at=at)
@@ -203,20 +207,22 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
     await bulk.run(
         tx,
         f"""
-        INSERT INTO chats (sender_id, contact_id, last_in_at) VALUES (:sender, :contact, {_now(tx)})
+        INSERT INTO chats (sender_id, contact_id, last_in_at) VALUES (:sender, :contact, {bulk.now(tx)})
         ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_in_at = excluded.last_in_at
+        WHERE chats.last_in_at IS NULL OR chats.last_in_at < excluded.last_in_at
         """,
         sender=sender.id,
         contact=contact_id,
         now=inbound.at,
     )
-    # A reply counts for the last campaign message of this sender to this person.
+    # A reply counts for the last campaign message of this sender that may have reached this person.
     await bulk.run(
         tx,
         f"""
-        UPDATE recipients SET replied_at = {_now(tx)} WHERE replied_at IS NULL AND id = (
+        UPDATE recipients SET replied_at = {bulk.now(tx)} WHERE replied_at IS NULL AND id = (
             SELECT recipient_id FROM messages WHERE contact_id = :contact AND sender_id = :sender
-            AND direction = 'out' AND recipient_id IS NOT NULL ORDER BY id DESC LIMIT 1
+            AND direction = 'out' AND recipient_id IS NOT NULL AND state NOT IN ('queued', 'failed')
+            ORDER BY id DESC LIMIT 1
         )
         """,
         sender=sender.id,
