@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+MAX_TEXT = 4096
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -11,7 +13,7 @@ class _Part(BaseModel):
 
 class Text(_Part):
     type: Literal["text"] = "text"
-    body: Annotated[str, Field(min_length=1, max_length=4096)]
+    body: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
 class Media(_Part):

@@ -8,11 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.exc import DBAPIError
-
 from core import campaigns, sending, settling, templates
 from core.bootstrap import Platform
-from core.database import Tx
+from core.database import Tx, is_passing
 from core.models import Template
 from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
 from core.sending import Claimed, Gate, Intent
@@ -66,7 +64,7 @@ class Dispatcher:
                 if self._stop and not self._unsettled and not self._claims:
                     return Rest(why=self._stop, handed_over=self._handed_over)
                 await self._wait(wait_s)
-        except asyncio.CancelledError:
+        except BaseException:
             await self._wind_up()
             raise
 
@@ -78,14 +76,17 @@ class Dispatcher:
             async with self._platform.database.transaction() as tx:
                 plan = await self._settle_and_intend(tx, answers)
                 intents = plan.intents
-        except (DBAPIError, OSError) as error:
+        except BaseException as error:
             # Whether or not the commit went through, nothing was handed over for these intents: that is their
-            # answer. The answers that were to be written down are still to be.
-            logger.warning("turn_failed campaign=%s error=%s", self._campaign_id, type(error).__name__)
+            # answer. The answers that were to be written down are still to be, also when we are being stopped.
             self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in intents]
             self._unsettled += len(intents)
             self._lease_until = datetime.min.replace(tzinfo=UTC)  # renewed or not, that may be rolled back
-            return _RETRY_S
+            if not is_passing(error):
+                raise
+            logger.warning("turn_failed campaign=%s error=%s", self._campaign_id, type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
+            return 0.0
         self._claims, self._stop = plan.claims, plan.stop
         self._unsettled += len(intents) - len(answers)
         self._handed_over += len(intents)
@@ -184,12 +185,27 @@ class Dispatcher:
             await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def _wind_up(self) -> None:
-        """Asked to stop: what was handed over still gets its answer, what was not goes back to the queue."""
+        """Stopped half-way: what was handed over still gets its answer, what was not goes back to the queue."""
         self._stop = "cancelled"
-        patience = self._settings.send_by_s + self._settings.request_timeout_s
+        until = time.monotonic() + self._settings.send_by_s + self._settings.request_timeout_s
         if self._flying:
-            await asyncio.wait(self._flying, timeout=patience)
-        await self._turn()
+            await asyncio.wait(self._flying, timeout=until - time.monotonic())
+        try:
+            await self._turn()
+            while self._answers and time.monotonic() < until:
+                await self._turn()
+        except Exception:  # one answer that the database will not have must not take the others with it
+            logger.exception("answers_refused campaign=%s", self._campaign_id)
+            await self._settle_singly()
+
+    async def _settle_singly(self) -> None:
+        answers = self._answers
+        for answer in answers:
+            self._answers = [answer]
+            try:
+                await self._turn()
+            except Exception:
+                logger.exception("answer_refused campaign=%s message=%s", self._campaign_id, answer.intent.message_id)
 
 
 @dataclass(frozen=True, slots=True)

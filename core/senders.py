@@ -123,6 +123,11 @@ async def sending_switch(tx: Tx) -> Switch:
     return await tx.get_one(Switch, SENDING)
 
 
+async def hold_switch(tx: Tx) -> None:
+    """Whoever turns the kill switch waits for the transactions that hold it so, and none follows unseen."""
+    await tx.execute(select(Switch.name).where(Switch.name == SENDING).with_for_update(read=True))
+
+
 async def sending(tx: Tx) -> Switch:
     """The kill switch, to look at."""
     return await tx.get_one(Switch, "sending")

@@ -8,7 +8,7 @@ from secrets import token_hex
 from sqlalchemy import or_, select, update
 
 from core import bulk, campaigns, consents, messages, pacing, senders, templates
-from core.content import Content, Template
+from core.content import MAX_TEXT, Content, Template, Text
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
@@ -51,30 +51,35 @@ class Gate:
 
     campaign: Campaign
     sender: Sender
-    shut: str | None
+    is_on: bool
+
+    @property
+    def shut(self) -> str | None:
+        """Asked anew each time: settling an answer may pause the campaign or the sender."""
+        if not self.is_on:
+            return "sending_is_off"
+        if self.campaign.state != campaigns.RUNNING:
+            return f"campaign_{self.campaign.state}"
+        if self.sender.state != senders.ACTIVE:
+            return f"sender_{self.sender.state}"
+        return None
 
 
 async def gate(tx: Tx, campaign_id: int) -> Gate:
+    if is_postgres(tx):
+        await senders.hold_switch(tx)
+    # Not shared: this transaction is going to change them, and an upgrade can deadlock. Not so hard either that
+    # an inbound message, whose row refers to the sender, has to wait while we wait for its receipts.
     query = (
         select(Campaign, Sender, Switch.is_on)
         .join(Sender, Sender.id == Campaign.sender_id)
         .join(Switch, Switch.name == senders.SENDING)
         .where(Campaign.id == campaign_id)
-        .with_for_update(read=True, of=(Campaign, Switch))
+        .with_for_update(key_share=True, of=(Campaign, Sender))
         .execution_options(populate_existing=True)
     )
     campaign, sender, is_on = (await tx.execute(query)).one()
-    if is_postgres(tx):
-        # The sender's pace is about to be changed; a shared lock would have to be upgraded, which can deadlock.
-        await tx.refresh(sender, with_for_update=True)
-    shut = None
-    if not is_on:
-        shut = "sending_is_off"
-    elif campaign.state != campaigns.RUNNING:
-        shut = f"campaign_{campaign.state}"
-    elif sender.state != senders.ACTIVE:
-        shut = f"sender_{sender.state}"
-    return Gate(campaign=campaign, sender=sender, shut=shut)
+    return Gate(campaign=campaign, sender=sender, is_on=is_on)
 
 
 async def claim(
@@ -133,18 +138,21 @@ async def _address(
         .order_by(Recipient.id, Identity.id)
     )
     best: dict[int, tuple[int, Claimed]] = {}
-    skipped: dict[str, list[int]] = {}
+    skipped: dict[int, str] = {}
     for recipient_id, contact_id, name, attributes, kind, value in rows:
         rank = _PREFERRED.get(kind, 9)
         if recipient_id in best and best[recipient_id][0] <= rank:
             continue
         if value is None:
-            skipped.setdefault("no_address", []).append(recipient_id)
+            skipped[recipient_id] = "no_address"
             continue
         try:
             content = templates.render(template, {"name": name, **attributes})
         except templates.MissingVariable as missing:
-            skipped.setdefault(f"missing_variable:{missing.args[0]}"[:80], []).append(recipient_id)
+            skipped[recipient_id] = f"missing_variable:{missing.args[0]}"[:80]
+            continue
+        if isinstance(content, Text) and len(content.body) > MAX_TEXT:
+            skipped[recipient_id] = "text_too_long"
             continue
         known_kind: AddressKind = kind
         best[recipient_id] = (
@@ -159,23 +167,22 @@ async def _address(
                 until=until,
             ),
         )
-    for reason, some in skipped.items():
-        await skip(tx, campaign.id, reason, some, at=now)
+    for reason in sorted(set(skipped.values())):
+        await skip(tx, campaign.id, reason, [one for one, why in skipped.items() if why == reason], at=now)
     return [claimed for _, claimed in best.values()]
 
 
 async def skip(tx: Tx, campaign_id: int, reason: str, recipient_ids: Sequence[int], *, at: datetime) -> None:
     """These will not be written to; nothing was handed over for them."""
-    await bulk.run(
+    done = await bulk.run(
         tx,
         "UPDATE recipients SET state = 'skipped', reason = :reason, claim_token = NULL, claimed_until = NULL "
-        f"WHERE state = 'claimed' AND id {bulk.in_ids(tx)}",
+        f"WHERE state = 'claimed' AND id {bulk.in_ids(tx)} RETURNING id",
         reason=reason,
         ids=bulk.ids(recipient_ids),
     )
-    await publish(
-        tx, RecipientsSkipped(campaign_id=campaign_id, reason=reason, recipient_ids=list(recipient_ids)), at=at
-    )
+    if ids := sorted(done.scalars()):
+        await publish(tx, RecipientsSkipped(campaign_id=campaign_id, reason=reason, recipient_ids=ids), at=at)
 
 
 async def release(tx: Tx, claims: Sequence[Claimed]) -> None:

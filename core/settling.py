@@ -1,5 +1,6 @@
 """What came of a hand-over: by its answer, by a proof that came later, or by nothing at all."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +15,10 @@ from core.models import Message, Sender
 from core.ports import (
     Accepted,
     Address,
+    Connector,
     Deferred,
     Expired,
+    Found,
     Lookup,
     Outgoing,
     PermanentRecipient,
@@ -31,6 +34,7 @@ from core.settings import Settings
 
 _BACKOFF_S = (1.0, 5.0, 30.0, 120.0)
 _LOOKUPS = 50  # per sweep: each is a request to WhatsApp
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ async def _write_down(tx: Tx, rows: Sequence[dict[str, object]], *, now: datetim
         f"""
         UPDATE messages SET
             state = CASE
-                WHEN r.state IN ('sent', 'in_doubt') AND messages.receipt = -1 THEN 'failed'
+                WHEN messages.receipt = -1 THEN 'failed'
                 WHEN r.state <> 'sent' AND messages.receipt >= 1 THEN 'sent'
                 WHEN r.state = 'queued' AND messages.state <> 'intent' THEN 'failed'
                 ELSE r.state END,
@@ -264,7 +268,7 @@ async def _give_up_on_silence(platform: Platform) -> tuple[int, int]:
         connector = await platform.connectors.open(config)
         try:
             for doubt in (one for one in doubts if one.sender_id == sender_id):
-                found = await connector.lookup(_as_outgoing(doubt), since=doubt.at)
+                found = await _look_up(connector, doubt)
                 provider_id = found.provider_id if found.outcome is Lookup.ACCEPTED else None
                 state = await _close_doubt(platform, doubt.id, provider_id)
                 proven += state == "sent"
@@ -272,6 +276,14 @@ async def _give_up_on_silence(platform: Platform) -> tuple[int, int]:
         finally:
             await connector.close()
     return proven, unknown
+
+
+async def _look_up(connector: Connector, doubt: Message) -> Found:
+    try:
+        return await connector.lookup(_as_outgoing(doubt), since=doubt.at)
+    except Exception:  # one doubt that cannot be asked about must not keep the others in doubt for ever
+        logger.exception("lookup_broke message=%s", doubt.id)
+        return Found(Lookup.UNKNOWN)
 
 
 def _as_outgoing(message: Message) -> Outgoing:
@@ -295,7 +307,12 @@ async def _close_doubt(platform: Platform, message_id: int, provider_id: str | N
         result = await tx.execute(
             update(Message)
             .where(Message.id == message_id, Message.state == "in_doubt", Message.receipt == 0)
-            .values(state=state, provider_id=func.coalesce(Message.provider_id, provider_id), settled_at=now)
+            .values(
+                state=state,
+                reason=None if provider_id else Message.reason,
+                provider_id=func.coalesce(Message.provider_id, provider_id),
+                settled_at=now,
+            )
         )
         if not result.rowcount:  # type: ignore[attr-defined]
             return None
