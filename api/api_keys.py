@@ -1,0 +1,70 @@
+"""Keys by which programs come in."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import AwareDatetime, Field
+
+from api.auth import Scope, needs
+from api.bodies import Body, Shown
+from api.deps import Id, Now, Str, Tx
+from api.errors import documented
+from api.idempotent import DOCUMENTED, Once
+from api.pages import Page, PlaceDep, page
+from core import apikeys
+
+router = APIRouter(
+    prefix="/api/v3/api-keys", tags=["api-keys"], route_class=Once, dependencies=[Depends(needs("admin"))]
+)
+
+
+class ApiKeyIn(Body):
+    """A key to make."""
+
+    name: Annotated[Str, Field(min_length=1, max_length=100)] = Field(examples=["nightly import"])
+    scopes: list[Scope] = Field(
+        min_length=1,
+        description="read: look. write: contacts, templates, campaigns. send: start and stop sending. "
+        "admin: all of it, and keys and secrets.",
+        examples=[["read", "write"]],
+    )
+    expires_at: AwareDatetime | None = Field(default=None, description="Null: until revoked.")
+
+
+class ApiKeyOut(Shown):
+    """A key, by its prefix."""
+
+    id: int = Field(examples=[2])
+    name: str = Field(examples=["nightly import"])
+    prefix: str = Field(description="The key begins with wq_<prefix>_.", examples=["9f2c01ab77"])
+    scopes: list[Scope] = Field(examples=[["read", "write"]])
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiKeyCreated(ApiKeyOut):
+    """With the key itself, this once."""
+
+    key: str = Field(description="Keep it: it is not shown again.", examples=["wq_9f2c01ab77_…"])
+
+
+@router.post("", status_code=201, responses=documented(409), openapi_extra=DOCUMENTED)
+async def create_api_key(body: ApiKeyIn, tx: Tx, now: Now) -> ApiKeyCreated:
+    """Make a key. The answer is the only place where it is ever shown."""
+    made = await apikeys.create(tx, name=body.name, scopes=body.scopes, expires_at=body.expires_at, at=now)
+    return ApiKeyCreated(**ApiKeyOut.model_validate(made.row).model_dump(), key=made.full)
+
+
+@router.get("", responses=documented())
+async def list_api_keys(tx: Tx, place: PlaceDep) -> Page[ApiKeyOut]:
+    """All keys, also revoked and expired ones."""
+    rows = await apikeys.listed(tx, after=place.after, limit=place.limit)
+    return page(rows, place, id_of=lambda row: row.id, show=ApiKeyOut.model_validate)
+
+
+@router.delete("/{api_key_id}", responses=documented(404, 409), openapi_extra=DOCUMENTED)
+async def revoke_api_key(api_key_id: Id, tx: Tx, now: Now) -> ApiKeyOut:
+    """Revoke a key for good; the next request with it is refused."""
+    return ApiKeyOut.model_validate(await apikeys.revoke(tx, api_key_id, at=now))

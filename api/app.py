@@ -1,0 +1,192 @@
+"""The composition root of the API process: what it is made of, what runs beside the requests, how it ends."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from api import (
+    api_keys,
+    campaigns,
+    cloud,
+    contacts,
+    docs,
+    errors,
+    events,
+    health,
+    imports,
+    logs,
+    messages,
+    recipients,
+    senders,
+    sending,
+    templates,
+)
+from api.deps import Background
+from api.requests import Requests
+from api.storing import Storing
+from connectors import choose
+from connectors.cloud_webhook import parse
+from core import bus, inbox
+from core.bootstrap import Platform, build
+from core.errors import WaqtorError
+from core.ports import Clock, Connectors, Jobs
+from core.settings import Settings
+
+_RELAY_S = 0.05
+_RELAY_RETRY_S = 1.0
+_END_S = 5
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Send campaigns over WhatsApp, and know what became of every recipient.
+
+Every route needs an API key: `Authorization: Bearer wq_…` (make one with `waqtor keys create`). Every write takes an
+`Idempotency-Key`. Lists come in pages: give `next_cursor` back as `cursor`. Everything that goes wrong has one shape:
+`{"error": {"code", "message", "field", "hint", "request_id"}}`."""
+TAGS = [
+    {"name": "contacts", "description": "People: added one by one, and never written to again once they say STOP."},
+    {"name": "imports", "description": "Files of contacts, with a report for every row that was not taken."},
+    {"name": "templates", "description": "Messages with `{name}` variables."},
+    {"name": "senders", "description": "WhatsApp accounts that write."},
+    {"name": "campaigns", "description": "One message to an audience, and what became of it for each person."},
+    {"name": "sending", "description": "The kill switch for everything that leaves."},
+    {"name": "messages", "description": "What was written, in both directions."},
+    {"name": "events", "description": "What happened, in order and without a gap."},
+    {"name": "api-keys", "description": "Keys by which programs come in."},
+    {"name": "whatsapp", "description": "What WhatsApp posts to us."},
+    {"name": "health", "description": "For those who watch the process."},
+]
+ROUTERS = (
+    contacts.router,
+    imports.router,
+    templates.router,
+    templates.looking,
+    senders.router,
+    senders.asking,
+    campaigns.router,
+    recipients.router,
+    sending.router,
+    messages.router,
+    events.router,
+    api_keys.router,
+    cloud.router,
+    health.router,
+    docs.router,
+)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    connectors: Connectors | None = None,
+    jobs: Jobs | None = None,
+    clock: Clock | None = None,
+) -> FastAPI:
+    """The app. Its lifespan raises `WaqtorError` where the installation is not fit to work."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        platform = await build(
+            settings,
+            connectors=connectors or choose.CloudConnectors(settings),
+            jobs=jobs or choose.jobs(settings),
+            clock=clock,
+        )
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(platform.close)
+            stored = asyncio.Event()
+            app.state.platform = platform
+            app.state.storing = Storing(platform, stored)
+            app.state.known_secrets = cloud.KnownSecrets(platform)
+            app.state.background = Background()
+            await stack.enter_async_context(_beside(app.state.storing.run()))
+            await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
+            if platform.database.is_postgres:
+                await stack.enter_async_context(_beside(_relay(platform)))
+            yield
+            await app.state.background.finish(timeout_s=_END_S)
+
+    app = FastAPI(
+        title="WaQtor API",
+        version="3.0.0",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        docs_url=None,  # ours comes without a script from a foreign host
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    app.add_middleware(Requests)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _beside(work: "asyncio._CoroutineLike[None]") -> AsyncIterator[None]:
+    """`work` runs as long as the block does."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _relay(platform: Platform) -> None:
+    """Number what has been committed. Every process may run it; one at a time does the work."""
+    while True:
+        try:
+            async with platform.database.transaction() as tx:
+                await bus.number(tx)
+            await asyncio.sleep(_RELAY_S)
+        except Exception:  # the database may be restarting; nothing is lost, it waits for its number
+            logger.exception("relay_stalled")
+            await asyncio.sleep(_RELAY_RETRY_S)
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or Ctrl-C; returns the exit code. 2: the installation is not fit, and stderr says why."""
+    logs.configure(settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(_serve(settings))
+    except WaqtorError as refused:
+        sys.stderr.write(f"{refused.message}\n" + (f"{refused.hint}\n" if refused.hint else ""))
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        http="httptools",
+        lifespan="off",  # entered here, so that a refusal to start is told without a trace
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_END_S,
+    )
+    async with app.router.lifespan_context(app):
+        for sig in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sig, lambda *_: None)  # uvicorn takes them, and raises them again when it is done
+        await uvicorn.Server(config).serve()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()

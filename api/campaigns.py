@@ -1,0 +1,197 @@
+"""One message to an audience: made, launched, watched. Who got it: `recipients.py`."""
+
+import logging
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+
+from api.auth import needs
+from api.bodies import Body, Shown
+from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
+from api.errors import documented
+from api.idempotent import DOCUMENTED, Once
+from api.pages import Page, PlaceDep, page
+from core import campaigns
+from core.bootstrap import Platform
+from core.models import Campaign
+from core.ports import JobsUnavailable
+
+router = APIRouter(prefix="/api/v3/campaigns", tags=["campaigns"], route_class=Once)
+logger = logging.getLogger(__name__)
+
+State = Literal["draft", "running", "paused", "cancelled", "finished"]
+DEPLOYMENT = "send-campaign/send-campaign"
+
+
+class Audience(Body):
+    """Everybody (`{"all": true}`) or the contacts with a tag (`{"tag": "customers"}`)."""
+
+    all: Literal[True] | None = Field(default=None, examples=[True])
+    tag: Annotated[Str, Field(min_length=1, max_length=80)] | None = Field(default=None, examples=["customers"])
+
+
+class CampaignIn(Body):
+    """A campaign to prepare."""
+
+    name: Annotated[Str, Field(min_length=1, max_length=200)] = Field(examples=["Spring"])
+    sender_id: int = Field(ge=1, le=2**63 - 1, examples=[1])
+    template_id: int = Field(ge=1, le=2**63 - 1, examples=[3])
+    audience: Audience = Field(examples=[{"tag": "customers"}])
+
+
+class PauseIn(Body):
+    """Why."""
+
+    reason: Annotated[Str, Field(max_length=200)] = Field(default="", examples=["price changed"])
+
+
+class ProgressOut(Shown):
+    """The funnel. `sent` counts everyone for whom WhatsApp has the message; `delivered` and `read` are among them."""
+
+    total: int = Field(examples=[1000])
+    queued: int
+    sending: int
+    sent: int = Field(examples=[950])
+    delivered: int = Field(examples=[930])
+    read: int = Field(examples=[600])
+    replied: int = Field(examples=[40])
+    failed: dict[str, int] = Field(description="By reason.", examples=[{"not_on_whatsapp": 20}])
+    skipped: dict[str, int] = Field(description="By reason.", examples=[{"opted_out": 30}])
+    unknown: dict[str, int] = Field(description="By reason: handed over, outcome not knowable.", examples=[{}])
+
+
+class CampaignOut(Shown):
+    """A campaign."""
+
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["Spring"])
+    sender_id: int
+    template_id: int
+    audience: Audience
+    state: State
+    state_reason: str = Field(description="Why it is paused.", examples=[""])
+    launches: int = Field(description="How many times it was set running.", examples=[1])
+    created_at: datetime
+    launched_at: datetime | None
+    finished_at: datetime | None
+
+
+class CampaignWithProgress(CampaignOut):
+    """A campaign and how far it is."""
+
+    progress: ProgressOut
+
+
+def show(campaign: Campaign) -> CampaignOut:
+    return CampaignOut.model_validate(campaign)
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
+    """Prepare a campaign. Nothing is sent until it is launched."""
+    campaign = await campaigns.create(
+        tx,
+        name=body.name,
+        sender_id=body.sender_id,
+        template_id=body.template_id,
+        audience=body.audience.model_dump(exclude_none=True),
+        at=now,
+    )
+    return show(campaign)
+
+
+@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+async def list_campaigns(
+    tx: Tx, place: PlaceDep, state: Annotated[State | None, Query(description="Only in this state.")] = None
+) -> Page[CampaignOut]:
+    """Campaigns, oldest first."""
+    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, state=state)
+    return page(rows, place, id_of=lambda row: row.id, show=show)
+
+
+@router.get("/{campaign_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
+    """One campaign with its progress."""
+    campaign = show(await campaigns.get(tx, campaign_id))
+    progress = ProgressOut.model_validate(await campaigns.progress(tx, campaign_id))
+    return CampaignWithProgress(**campaign.model_dump(), progress=progress)
+
+
+@router.get("/{campaign_id}/progress", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def get_progress(campaign_id: Id, tx: Tx) -> ProgressOut:
+    """The funnel, now."""
+    await campaigns.get(tx, campaign_id)
+    return ProgressOut.model_validate(await campaigns.progress(tx, campaign_id))
+
+
+@router.post(
+    "/{campaign_id}/launch",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> CampaignOut:
+    """Freeze the audience and begin. Of two launches at once one gets 409."""
+    campaign = await campaigns.launch(tx, campaign_id, at=now)
+    after_commit(request, _nudge(platform, campaign))
+    return show(campaign)
+
+
+@router.post(
+    "/{campaign_id}/pause",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def pause_campaign(campaign_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> CampaignOut:
+    """Stop before the next message; what is under way ends as it ends."""
+    return show(await campaigns.pause(tx, campaign_id, reason=(body or PauseIn()).reason, at=now))
+
+
+@router.post(
+    "/{campaign_id}/resume",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> CampaignOut:
+    """Go on where it was paused."""
+    campaign = await campaigns.resume(tx, campaign_id, at=now)
+    after_commit(request, _nudge(platform, campaign))
+    return show(campaign)
+
+
+@router.post(
+    "/{campaign_id}/cancel",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def cancel_campaign(campaign_id: Id, tx: Tx, now: Now) -> CampaignOut:
+    """End it for good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
+    return show(await campaigns.cancel(tx, campaign_id, at=now))
+
+
+def _nudge(platform: Platform, campaign: Campaign) -> Work:
+    """Ask for a run now. Where that fails the sweep finds the campaign."""
+    campaign_id, launches = campaign.id, campaign.launches
+
+    async def nudge() -> None:
+        try:
+            await platform.jobs.start(
+                DEPLOYMENT, {"campaign_id": campaign_id}, key=f"campaign:{campaign_id}:{launches}"
+            )
+        except JobsUnavailable as error:
+            logger.warning("nudge_failed campaign=%s why=%s", campaign_id, error)
+        except Exception:  # nobody waits for this answer, and the sweep does the same later
+            logger.exception("nudge_broke campaign=%s", campaign_id)
+
+    return nudge

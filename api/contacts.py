@@ -1,0 +1,133 @@
+"""People: one by one. Files of them: `imports.py`."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from api.auth import needs
+from api.bodies import Body, Shown
+from api.deps import Id, Now, PlatformDep, Str, Tx
+from api.errors import documented
+from api.idempotent import DOCUMENTED, Once
+from api.pages import Page, PlaceDep, page
+from core import consents, contacts
+from core.contacts import Card, NewContact
+
+router = APIRouter(prefix="/api/v3/contacts", tags=["contacts"], route_class=Once)
+
+
+class IdentityOut(Shown):
+    """One way to reach the person."""
+
+    kind: str = Field(description="phone, lid or bsuid (WhatsApp's own ids of a person).", examples=["phone"])
+    value: str = Field(examples=["+966501234567"])
+
+
+class ContactOut(Shown):
+    """A person."""
+
+    id: int = Field(examples=[7])
+    phone: str | None = Field(description="The first phone number; null where only another identity is known.")
+    name: str = Field(examples=["نورة"])
+    language: str | None = Field(examples=["ar"])
+    tags: list[str] = Field(examples=[["customers", "riyadh"]])
+    attributes: dict[str, str] = Field(description="Fill in template variables.", examples=[{"city": "Riyadh"}])
+    identities: list[IdentityOut]
+    opted_out: bool = Field(description="Never written to: the person said STOP, or was entered so.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class ContactIn(Body):
+    """A person to add. Known by the number: giving one again updates it, and adds tags and attributes."""
+
+    phone: Annotated[Str, Field(max_length=40)] = Field(
+        description="International form, or that of the default country.", examples=["+966501234567"]
+    )
+    name: Annotated[Str, Field(max_length=200)] = Field(default="", examples=["نورة"])
+    language: Annotated[Str, Field(max_length=20)] | None = Field(default=None, examples=["ar"])
+    tags: list[Annotated[Str, Field(min_length=1, max_length=80)]] = Field(
+        default=[], max_length=50, examples=[["customers"]]
+    )
+    attributes: dict[Annotated[Str, Field(max_length=100)], Annotated[Str, Field(max_length=1000)]] = Field(
+        default={}, max_length=100, examples=[{"city": "Riyadh"}]
+    )
+
+
+class OptOutIn(Body):
+    """Why the person is not to be written to any more."""
+
+    reason: Annotated[Str, Field(min_length=1, max_length=40)] = Field(default="asked", examples=["asked by phone"])
+    wording: Annotated[Str, Field(max_length=1000)] = Field(
+        default="", description="What the person said, kept as proof.", examples=["Please take me off your list."]
+    )
+
+
+def show(card: Card) -> ContactOut:
+    contact = card.contact
+    return ContactOut(
+        id=contact.id,
+        phone=next((one.value for one in card.identities if one.kind == "phone"), None),
+        name=contact.name,
+        language=contact.language,
+        tags=list(card.tags),
+        attributes=contact.attributes,
+        identities=[IdentityOut.model_validate(one) for one in card.identities],
+        opted_out=card.suppressed,
+        created_at=contact.created_at,
+        updated_at=contact.updated_at,
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(needs("write"))],
+    responses={200: {"model": ContactOut, "description": "The number was known; updated."}, **documented(409)},
+    openapi_extra=DOCUMENTED,
+)
+async def create_contact(body: ContactIn, response: Response, platform: PlatformDep, tx: Tx, now: Now) -> ContactOut:
+    """Add a person, or update the one with this number (200 instead of 201)."""
+    one = NewContact(
+        phone=contacts.e164(body.phone, platform.settings.default_country),
+        name=body.name,
+        language=body.language,
+        tags=tuple(body.tags),
+        attributes=body.attributes,
+    )
+    contact_id, is_new = await contacts.add(tx, platform.key, one, at=now)
+    response.status_code = 201 if is_new else 200
+    return show(await contacts.card(tx, contact_id))
+
+
+@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+async def list_contacts(
+    tx: Tx,
+    place: PlaceDep,
+    tag: Annotated[Str | None, Query(max_length=80, description="Only those with this tag.")] = None,
+) -> Page[ContactOut]:
+    """Contacts in the order they were added."""
+    cards = await contacts.cards(tx, after=place.after, limit=place.limit, tag=tag)
+    return page(cards, place, id_of=lambda card: card.contact.id, show=show)
+
+
+@router.get("/{contact_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def get_contact(contact_id: Id, tx: Tx) -> ContactOut:
+    """One person."""
+    return show(await contacts.card(tx, contact_id))
+
+
+@router.post(
+    "/{contact_id}/opt-out",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def opt_out_contact(contact_id: Id, tx: Tx, now: Now, body: OptOutIn | None = None) -> ContactOut:
+    """Never write to this person again, at any of their numbers. Counts before the next message leaves."""
+    ask = body or OptOutIn()
+    await contacts.get(tx, contact_id)
+    await consents.opt_out(tx, contact_id, reason=ask.reason, source="api", wording=ask.wording, at=now)
+    return show(await contacts.card(tx, contact_id))

@@ -1,0 +1,75 @@
+"""What routes ask for: the platform, a transaction, the time, and work for after the commit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from pydantic import AfterValidator
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.bootstrap import Platform
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Background:
+    """Work that outlives its request; waited for when the process ends."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Work) -> None:
+        async def run() -> None:
+            await work()
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self, *, timeout_s: float) -> None:
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+
+def get_platform(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+async def get_tx(request: Request) -> AsyncIterator[AsyncSession]:
+    """The transaction the route class has opened for a write; a snapshot of our own for a read."""
+    if (tx := getattr(request.state, "tx", None)) is not None:
+        yield tx
+        return
+    async with get_platform(request).database.reading() as tx:
+        yield tx
+
+
+PlatformDep = Annotated[Platform, Depends(get_platform)]
+Tx = Annotated[AsyncSession, Depends(get_tx, scope="function")]
+
+
+async def get_now(platform: PlatformDep, tx: Tx) -> datetime:
+    return await platform.clock.now(tx)
+
+
+Now = Annotated[datetime, Depends(get_now)]
+
+
+def after_commit(request: Request, work: Work) -> None:
+    """Start `work` once this request's change is committed. It must answer for its own failures."""
+    request.state.after_commit.append(work)
+
+
+def _no_null(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("contains a null character")
+    return value
+
+
+Str = Annotated[str, AfterValidator(_no_null)]
+Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The id, as given when it was made.", examples=[7])]

@@ -1,0 +1,56 @@
+"""Whether the process lives, and whether it can work. For those who watch it; says nothing about anybody."""
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+from sqlalchemy import text
+
+from api import errors
+from api.bodies import Shown
+from api.deps import PlatformDep
+from core import inbox, schema
+from core.errors import SchemaBehind
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(Shown):
+    """The process answers."""
+
+    ok: bool = True
+
+
+class Ready(Shown):
+    """Whether each part that requests need is there."""
+
+    ok: bool
+    database: str = Field(description="ok or away", examples=["ok"])
+    revision: str = Field(description="Of the database's schema: ok, behind or unknown", examples=["ok"])
+    inbox_lag_s: float | None = Field(description="How long the oldest webhook has waited to be applied.", examples=[0])
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """200 as long as the process lives."""
+    return Alive()
+
+
+@router.get("/readyz", responses={503: {"model": Ready, "description": "Not ready."}})
+async def readyz(platform: PlatformDep, response: Response) -> Ready:
+    """200 when the database answers and has the schema of this program; 503 with the reason otherwise."""
+    database, found, lag = "away", "unknown", None
+    try:
+        async with platform.database.reading() as tx:
+            await tx.execute(text("SELECT 1"))
+            database = "ok"
+            oldest = await inbox.oldest_waiting(tx)
+            lag = (await platform.clock.now(tx) - oldest).total_seconds() if oldest else 0.0
+        await schema.require_current(platform.database)
+        found = "ok"
+    except SchemaBehind:
+        found = "behind"
+    except Exception as error:
+        if not errors.is_away(error):
+            raise
+    is_ready = database == "ok" and found == "ok"
+    response.status_code = 200 if is_ready else 503
+    return Ready(ok=is_ready, database=database, revision=found, inbox_lag_s=lag)

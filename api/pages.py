@@ -1,0 +1,59 @@
+"""Lists in pages: a cursor that only we can read, so that its meaning may change."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
+
+from core.errors import Invalid
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of a list, and how to get the next."""
+
+    data: list[T]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`after` is the id the last page ended with; 0 at the beginning."""
+
+    after: int
+    limit: int
+
+
+def _place(
+    limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
+) -> Place:
+    return Place(after=_read(cursor) if cursor else 0, limit=limit)
+
+
+PlaceDep = Annotated[Place, Depends(_place)]
+
+
+def page(rows: Sequence[Row], place: Place, *, id_of: Callable[[Row], int], show: Callable[[Row], T]) -> Page[T]:
+    is_full = len(rows) == place.limit
+    return Page(data=[show(row) for row in rows], next_cursor=_write(id_of(rows[-1])) if is_full else None)
+
+
+def _write(after: int) -> str:
+    return urlsafe_b64encode(f"after:{after}".encode()).decode().rstrip("=")
+
+
+def _read(cursor: str) -> int:
+    try:
+        mark, _, number = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
+        after = int(number)
+    except ValueError:
+        mark, after = "", -1
+    if mark != "after" or not 0 <= after < 2**63:
+        raise Invalid("This cursor is not one of ours.", field="cursor", hint="Give back next_cursor as it came.")
+    return after

@@ -1,0 +1,123 @@
+"""What became of each person in a campaign, for ever."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+from starlette.responses import StreamingResponse
+
+from api.auth import needs
+from api.bodies import Shown
+from api.deps import Id, PlatformDep, Str, Tx
+from api.errors import documented
+from api.idempotent import Signed
+from api.messages import RECEIPTS, Receipt
+from api.pages import Page, PlaceDep, page
+from core import campaigns
+from core.bootstrap import Platform
+from core.campaigns import Outcome
+
+router = APIRouter(prefix="/api/v3/campaigns/{campaign_id}", tags=["campaigns"], route_class=Signed)
+
+State = Literal["queued", "claimed", "sending", "sent", "failed", "skipped", "unknown"]
+StateFilter = Annotated[State | None, Query(description="Only with this outcome.")]
+ReasonFilter = Annotated[Str | None, Query(max_length=80, description="Only for this reason.", examples=["opted_out"])]
+_CSV_PAGE = 1_000
+
+
+class RecipientOut(Shown):
+    """A person within a campaign. The phone number is found at the contact."""
+
+    id: int
+    contact_id: int
+    name: str = Field(description="Empty once the person was erased.", examples=["نورة"])
+    state: State
+    reason: str | None = Field(description="Why failed, skipped or unknown.", examples=["opted_out"])
+    attempts: int
+    receipt: Receipt
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    replied_at: datetime | None
+    late: bool = Field(description="The proof came after we had given up waiting for it.")
+    client_id: str | None = Field(description="The message's id, ours; null where none was written.")
+    provider_id: str | None = Field(description="The message's id at WhatsApp.")
+
+
+def show(outcome: Outcome) -> RecipientOut:
+    recipient, message = outcome.recipient, outcome.message
+    return RecipientOut(
+        id=recipient.id,
+        contact_id=recipient.contact_id,
+        name=outcome.name,
+        state=recipient.state,
+        reason=recipient.reason,
+        attempts=recipient.attempts,
+        receipt=RECEIPTS[recipient.receipt],
+        sent_at=recipient.sent_at,
+        delivered_at=message.delivered_at if message else None,
+        read_at=message.read_at if message else None,
+        replied_at=recipient.replied_at,
+        late=message.late if message else False,
+        client_id=message.client_id if message else None,
+        provider_id=message.provider_id if message else None,
+    )
+
+
+@router.get("/recipients", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def list_recipients(
+    campaign_id: Id, tx: Tx, place: PlaceDep, state: StateFilter = None, reason: ReasonFilter = None
+) -> Page[RecipientOut]:
+    """Everybody in the campaign with the outcome and its reason."""
+    await campaigns.get(tx, campaign_id)
+    rows = await campaigns.outcomes(tx, campaign_id, after=place.after, limit=place.limit, state=state, reason=reason)
+    return page(rows, place, id_of=lambda row: row.recipient.id, show=show)
+
+
+@router.get(
+    "/recipients.csv",
+    dependencies=[Depends(needs("read"))],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}, "description": "One line per person."}, **documented(404)},
+)
+async def download_recipients(
+    campaign_id: Id, platform: PlatformDep, state: StateFilter = None, reason: ReasonFilter = None
+) -> StreamingResponse:
+    """The same as a file, however many there are."""
+    async with platform.database.reading() as tx:
+        await campaigns.get(tx, campaign_id)
+    return StreamingResponse(
+        _lines(platform, campaign_id, state, reason),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="campaign-{campaign_id}-recipients.csv"'},
+    )
+
+
+async def _lines(platform: Platform, campaign_id: int, state: str | None, reason: str | None) -> AsyncIterator[str]:
+    """A page per transaction: a slow reader holds none open."""
+    yield "\ufeff" + _csv([list(RecipientOut.model_fields)])  # the mark lets Excel read Arabic names
+    after = 0
+    while True:
+        async with platform.database.reading() as tx:
+            rows = await campaigns.outcomes(tx, campaign_id, after=after, limit=_CSV_PAGE, state=state, reason=reason)
+        if not rows:
+            return
+        after = rows[-1].recipient.id
+        yield _csv([[_cell(value) for value in show(row).model_dump(mode="json").values()] for row in rows])
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A name that a spreadsheet would run as a formula is made text."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

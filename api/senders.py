@@ -1,0 +1,164 @@
+"""WhatsApp accounts that write. Their secrets go in and never come out."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field, SecretStr
+
+from api.auth import needs
+from api.bodies import Body, Shown
+from api.deps import Id, Now, PlatformDep, Str, Tx
+from api.errors import documented
+from api.idempotent import DOCUMENTED, Once, Signed
+from api.pages import Page, PlaceDep, page
+from core import senders
+
+router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
+asking = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Signed)
+
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+_NumberId = Annotated[Str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class SenderIn(Body):
+    """An account of the WhatsApp Cloud API. All of it is found in Meta's App Dashboard."""
+
+    name: Annotated[Str, Field(min_length=1, max_length=100)] = Field(examples=["Shop"])
+    phone_number_id: _NumberId = Field(examples=["106540352242922"])
+    waba_id: _NumberId = Field(description="The WhatsApp Business Account's id.", examples=["102290129340398"])
+    access_token: Secret = Field(description="Kept encrypted; never shown again.")
+    app_secret: Secret = Field(description="Checks the signature of WhatsApp's webhooks.")
+    verify_token: Secret = Field(description="Any text of your own, given to Meta with the webhook's address.")
+    rate: float = Field(default=80, gt=0, le=senders.MAX_RATE, description="Messages per second at most.")
+    daily_cap: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Messages in any 24 hours; null for no limit of ours."
+    )
+    conversation_cap: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="New conversations in any 24 hours (Meta's tier).",
+        examples=[2000],
+    )
+
+
+class SenderOut(Shown):
+    """A sender, without its secrets."""
+
+    id: int = Field(examples=[1])
+    name: str = Field(examples=["Shop"])
+    kind: str = Field(examples=["cloud"])
+    phone_number_id: str = Field(examples=["106540352242922"])
+    waba_id: str = Field(examples=["102290129340398"])
+    state: Literal["active", "paused", "blocked"]
+    state_reason: str = Field(description="Why it is not active.", examples=["token_expired"])
+    rate: float = Field(examples=[80])
+    daily_cap: int | None
+    conversation_cap: int | None = Field(examples=[2000])
+    created_at: datetime
+
+
+class HealthOut(Shown):
+    """What WhatsApp says of the account."""
+
+    ok: bool
+    detail: str = Field(description="What is wrong, where something is.")
+    display_phone: str | None
+    verified_name: str | None
+    quality: str | None = Field(examples=["GREEN"])
+    tier: str | None = Field(examples=["TIER_2K"])
+
+
+class TokenIn(Body):
+    """A new access token."""
+
+    access_token: Secret
+
+
+class PauseIn(Body):
+    """Why."""
+
+    reason: Annotated[Str, Field(max_length=200)] = Field(default="", examples=["number under review"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(needs("admin"))],
+    responses=documented(409),
+    openapi_extra=DOCUMENTED,
+)
+async def create_sender(body: SenderIn, platform: PlatformDep, tx: Tx, now: Now) -> SenderOut:
+    """Add an account. Then give Meta the webhook address `/webhooks/cloud/{id}` and the verify token."""
+    given = body.model_dump()
+    for name in ("access_token", "app_secret", "verify_token"):
+        given[name] = given[name].get_secret_value()
+    return SenderOut.model_validate(await senders.create(tx, platform.key, **given, at=now))
+
+
+@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+async def list_senders(tx: Tx, place: PlaceDep) -> Page[SenderOut]:
+    """All senders."""
+    rows = await senders.listed(tx, after=place.after, limit=place.limit)
+    return page(rows, place, id_of=lambda row: row.id, show=SenderOut.model_validate)
+
+
+@router.get("/{sender_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def get_sender(sender_id: Id, tx: Tx) -> SenderOut:
+    """One sender."""
+    return SenderOut.model_validate(await senders.get(tx, sender_id))
+
+
+@asking.get("/{sender_id}/health", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
+    """Ask WhatsApp how the account is. Takes as long as WhatsApp takes."""
+    async with platform.database.reading() as tx:
+        sender = await senders.get(tx, sender_id)
+    connector = await platform.connectors.open(senders.config(sender, platform.key))
+    try:
+        return HealthOut.model_validate(await connector.health())
+    finally:
+        await connector.close()
+
+
+@router.put(
+    "/{sender_id}/token",
+    dependencies=[Depends(needs("admin"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def replace_token(
+    sender_id: Id, body: TokenIn, request: Request, platform: PlatformDep, tx: Tx, now: Now
+) -> SenderOut:
+    """Replace an access token, e.g. an expired one; the sender goes to work again."""
+    token = body.access_token.get_secret_value()
+    return SenderOut.model_validate(
+        await senders.replace_token(tx, platform.key, sender_id, access_token=token, at=now)
+    )
+
+
+@router.post(
+    "/{sender_id}/pause",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> SenderOut:
+    """Nothing more leaves from this account until it is resumed; counts before the next message."""
+    sender = await senders.get(tx, sender_id)
+    await senders.move(tx, sender, senders.PAUSED, reason=(body or PauseIn()).reason, at=now)
+    return SenderOut.model_validate(sender)
+
+
+@router.post(
+    "/{sender_id}/resume",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def resume_sender(sender_id: Id, tx: Tx, now: Now) -> SenderOut:
+    """Let it work again. Its running campaigns go on with the next sweep."""
+    sender = await senders.get(tx, sender_id)
+    await senders.move(tx, sender, senders.ACTIVE, reason="", at=now)
+    return SenderOut.model_validate(sender)
