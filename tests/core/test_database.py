@@ -1,0 +1,182 @@
+"""What the two databases promise: durable commits, writers that wait, readers that do not hold them up."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+import scenes
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from core.bootstrap import Platform
+from core.database import Database, connect, is_passing
+from core.settings import Settings
+
+Raising = Callable[[Database], Awaitable[None]]
+
+
+async def _ask(database: Database, *questions: str) -> list[object]:
+    async with database.reading() as tx:
+        return [(await tx.execute(text(one))).scalar_one() for one in questions]
+
+
+async def test_every_connection_of_the_pool_has_the_promised_durability(platform: Platform) -> None:
+    questions, answers = (
+        (("SHOW synchronous_commit", "SHOW TimeZone"), ["on", "UTC"])
+        if platform.database.is_postgres
+        else (
+            ("PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA busy_timeout", "PRAGMA foreign_keys"),
+            ["wal", 2, 30_000, 1],
+        )
+    )
+    # At the same time, so that each has a connection of its own.
+    for found in await asyncio.gather(*(_ask(platform.database, *questions) for _ in range(6))):
+        assert found == answers
+
+
+async def test_what_raises_leaves_nothing_behind(platform: Platform) -> None:
+    async def half() -> None:
+        async with platform.database.transaction() as tx:
+            await tx.execute(text("UPDATE switches SET reason = 'half'"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await half()
+    assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == [""]
+
+
+async def test_reading_commits_nothing(platform: Platform) -> None:
+    async with platform.database.reading() as tx:
+        await tx.execute(text("UPDATE switches SET reason = 'read'"))
+    assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == [""]
+
+
+async def test_many_writers_wait_for_each_other_and_none_is_refused(platform: Platform) -> None:
+    """Each reads before it writes: a transaction that began by reading could not turn to writing later."""
+
+    async def write() -> None:
+        for _ in range(5):
+            async with platform.database.transaction() as tx:
+                head = (
+                    await tx.execute(
+                        text("SELECT head FROM event_log" + (" FOR UPDATE" if platform.database.is_postgres else ""))
+                    )
+                ).scalar_one()
+                await asyncio.sleep(0.002)
+                await tx.execute(text("UPDATE event_log SET head = :next"), {"next": head + 1})
+
+    await asyncio.gather(*(write() for _ in range(8)))
+    assert await _ask(platform.database, "SELECT head FROM event_log") == [40]
+
+
+async def test_a_reader_neither_waits_for_a_writer_nor_holds_one_up(platform: Platform) -> None:
+    async with platform.database.reading() as reader:
+        await reader.execute(text("SELECT * FROM switches"))
+        async with platform.database.transaction() as tx:
+            await tx.execute(text("UPDATE switches SET reason = 'new'"))
+            began = time.monotonic()
+            assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == [""]
+        assert time.monotonic() - began < 2
+    assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == ["new"]
+
+
+async def test_a_long_writer_makes_others_wait_at_their_beginning(settings: Settings) -> None:
+    """On SQLite the lock is taken by BEGIN IMMEDIATE: waiting too long fails there, before anything was read."""
+    if settings.database_url:
+        pytest.skip("SQLite only")
+    database = connect(settings.model_copy(update={"sqlite_busy_timeout_s": 0.1}))
+    try:
+        async with database.transaction() as tx:
+            await tx.execute(text("SELECT 1"))
+            with pytest.raises(DBAPIError, match="locked") as refused:
+                async with database.transaction() as other:
+                    await other.execute(text("SELECT 1"))
+            assert is_passing(refused.value)
+    finally:
+        await database.close()
+
+
+async def _lost(database: Database) -> None:
+    if not database.is_postgres:
+        pytest.skip("a server can go away, a file cannot")
+    async with database.transaction() as tx:
+        await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def _unreachable(database: Database) -> None:
+    if not database.is_postgres:
+        pytest.skip("a server can be unreachable, a file cannot")
+    away = connect(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
+    try:
+        async with away.transaction() as tx:
+            await tx.execute(text("SELECT 1"))
+    finally:
+        await away.close()
+
+
+async def _deadlock(database: Database) -> None:
+    if not database.is_postgres:
+        pytest.skip("SQLite has one writer at a time")
+
+    async def both(first: int, second: int) -> None:
+        async with database.transaction() as tx:
+            await tx.execute(text(f"SELECT pg_advisory_xact_lock({first})"))
+            await asyncio.sleep(0.1)
+            await tx.execute(text(f"SELECT pg_advisory_xact_lock({second})"))
+
+    results = await asyncio.gather(both(1, 2), both(2, 1), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _wrong_value(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE event_log SET head = CAST(:x AS bigint) + (SELECT NULL)"), {"x": 1})
+
+
+async def _twice(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("INSERT INTO event_log (id, head, pruned) VALUES (1, 0, 0)"))
+
+
+async def _too_large(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE event_log SET head = CAST(:x AS bigint)"), {"x": 2**70})
+
+
+@pytest.mark.parametrize("raising", [_lost, _unreachable, _deadlock])
+async def test_a_database_that_was_away_or_busy_passes(platform: Platform, raising: Raising) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is the driver's matter
+        await raising(platform.database)
+    assert is_passing(caught.value), repr(caught.value)
+
+
+@pytest.mark.parametrize("raising", [_wrong_value, _twice, _too_large])
+async def test_what_the_database_will_not_have_does_not_pass(platform: Platform, raising: Raising) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is the driver's matter
+        await raising(platform.database)
+    assert not is_passing(caught.value), repr(caught.value)
+
+
+async def test_a_full_pool_passes(settings: Settings) -> None:
+    database = connect(settings.model_copy(update={"pool_size": 1}))
+    database.engine.pool._timeout = 0.05  # type: ignore[attr-defined]  # 30 s otherwise
+    try:
+        async with database.reading() as one, database.reading() as two:
+            await one.execute(text("SELECT 1"))
+            await two.execute(text("SELECT 1"))
+            with pytest.raises(Exception, match="QueuePool") as refused:
+                await _ask(database, "SELECT 1")
+            assert is_passing(refused.value)
+    finally:
+        await database.close()
+
+
+async def test_an_error_shows_nobodys_data(platform: Platform) -> None:
+    await scenes.people(platform, 1)
+    with pytest.raises(DBAPIError) as refused:
+        async with platform.database.transaction() as tx:
+            await tx.execute(text("INSERT INTO event_log (id, head, pruned) VALUES (:id, :x, 0)"), {"id": 1, "x": 4711})
+    assert "4711" not in str(refused.value)
