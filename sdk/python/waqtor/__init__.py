@@ -1,0 +1,58 @@
+"""Python client of WaQtor, the self-hosted WhatsApp automation platform."""
+
+from waqtor.api_keys import ApiKey, NewApiKey
+from waqtor.campaigns import Campaign, Progress, Recipient
+from waqtor.client import AsyncClient, Client
+from waqtor.contacts import Contact, Identity, Import, RejectedRow
+from waqtor.errors import (
+    Conflict,
+    Error,
+    Invalid,
+    LogPruned,
+    NotAllowed,
+    NotFound,
+    NotReached,
+    NotSignedIn,
+    ServerError,
+    TooLarge,
+    Unavailable,
+)
+from waqtor.events import Event, Events
+from waqtor.messages import Message
+from waqtor.senders import Sender, SenderHealth
+from waqtor.sending import Sending
+from waqtor.templates import Preview, Template
+
+__version__ = "3.0.0.dev0"
+__all__ = [
+    "ApiKey",
+    "AsyncClient",
+    "Campaign",
+    "Client",
+    "Conflict",
+    "Contact",
+    "Error",
+    "Event",
+    "Events",
+    "Identity",
+    "Import",
+    "Invalid",
+    "LogPruned",
+    "Message",
+    "NewApiKey",
+    "NotAllowed",
+    "NotFound",
+    "NotReached",
+    "NotSignedIn",
+    "Preview",
+    "Progress",
+    "Recipient",
+    "RejectedRow",
+    "Sender",
+    "SenderHealth",
+    "Sending",
+    "ServerError",
+    "Template",
+    "TooLarge",
+    "Unavailable",
+]

@@ -1,0 +1,165 @@
+"""Each method of the API is written once, as the request it makes; a client carries it out, at once or awaited."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from waqtor.client import AsyncClient, Client
+
+T = TypeVar("T")
+P = ParamSpec("P")
+C = TypeVar("C", bound="Client | AsyncClient")
+M = TypeVar("M", bound=BaseModel)
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Model(BaseModel):
+    """Part of an answer. A field that a newer server adds is kept aside, not an error."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+@dataclass(frozen=True)
+class Ask(Generic[T]):
+    """One request, and how to read its answer. The idempotency key is made once: every repetition carries it."""
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    file: tuple[str, bytes] | None = None
+    key: str | None = None
+    timeout_s: float | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Idempotency-Key": self.key} if self.key else {}
+
+
+@dataclass(frozen=True)
+class Pages(Generic[T]):
+    """A list that is asked for page by page."""
+
+    path: str
+    model: Callable[[Any], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def page(self, cursor: str | None) -> Ask[tuple[list[T], str | None]]:
+        return Ask(
+            "GET",
+            self.path,
+            lambda answer: ([self.model(one) for one in answer["data"]], answer["next_cursor"]),
+            params=given(**self.params, cursor=cursor),
+        )
+
+
+@dataclass(frozen=True)
+class Sleep:
+    seconds: float
+
+
+Steps = Generator["Ask[Any] | Sleep", Any, T]
+"""Several requests with pauses: each yielded `Ask` is answered by `send`."""
+
+
+class Resource(Generic[C]):
+    """The methods of one concept, of one client."""
+
+    def __init__(self, client: C) -> None:
+        self._client = client
+
+
+class call(Generic[P, T]):  # noqa: N801  # a decorator
+    """A method that is one request: `T` from a `Client`, `Awaitable[T]` from an `AsyncClient`."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Ask[T]]) -> None:
+        self._build = build
+        functools.update_wrapper(cast(Any, self), build)
+
+    @overload
+    def __get__(self, of: Resource[Client], owner: object = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, of: Resource[AsyncClient], owner: object = None) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, of: Any, owner: object = None) -> Any:
+        if of is None:
+            return self._build
+
+        @functools.wraps(self._build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return of._client._send(self._build(of, *args, **kwargs))
+
+        return method
+
+
+class paged(Generic[P, T]):  # noqa: N801
+    """A method that goes through a whole list: `Iterator[T]` or `AsyncIterator[T]`."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Pages[T]]) -> None:
+        self._build = build
+        functools.update_wrapper(cast(Any, self), build)
+
+    @overload
+    def __get__(self, of: Resource[Client], owner: object = None) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, of: Resource[AsyncClient], owner: object = None) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, of: Any, owner: object = None) -> Any:
+        if of is None:
+            return self._build
+
+        @functools.wraps(self._build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return of._client._through(self._build(of, *args, **kwargs))
+
+        return method
+
+
+class steps(Generic[P, T]):  # noqa: N801
+    """A method that is several requests: `T` or `Awaitable[T]`."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Steps[T]]) -> None:
+        self._build = build
+        functools.update_wrapper(cast(Any, self), build)
+
+    @overload
+    def __get__(self, of: Resource[Client], owner: object = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, of: Resource[AsyncClient], owner: object = None) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, of: Any, owner: object = None) -> Any:
+        if of is None:
+            return self._build
+
+        @functools.wraps(self._build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return of._client._walk(self._build(of, *args, **kwargs))
+
+        return method
+
+
+def get(path: str, model: type[M], **params: Any) -> Ask[M]:
+    return Ask("GET", path, model.model_validate, params=given(**params))
+
+
+def write(
+    method: str, path: str, model: type[M], *, json: Mapping[str, Any] | None = None, key: str | None = None
+) -> Ask[M]:
+    return Ask(method, path, model.model_validate, json=json, key=key or str(uuid.uuid4()))
+
+
+def pages(path: str, model: type[M], **params: Any) -> Pages[M]:
+    return Pages(path, model.model_validate, given(**params))
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,144 @@
+"""One message to an audience, and what became of each person."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from waqtor import errors
+from waqtor.asking import Ask, C, Model, Pages, Resource, Sleep, Steps, call, get, paged, pages, steps, write
+
+
+class Progress(Model):
+    """`sent` counts everyone for whom WhatsApp has the message; `delivered` and `read` are among them."""
+
+    total: int
+    queued: int
+    sending: int
+    sent: int
+    delivered: int
+    read: int
+    replied: int
+    failed: dict[str, int]
+    skipped: dict[str, int]
+    unknown: dict[str, int]
+
+    @property
+    def done(self) -> int:
+        """How many have an outcome."""
+        return self.total - self.queued - self.sending
+
+
+class Campaign(Model):
+    """`state` is draft, running, paused, cancelled or finished. `progress` is None in lists."""
+
+    id: int
+    name: str
+    sender_id: int
+    template_id: int
+    audience: dict[str, Any]
+    state: str
+    state_reason: str
+    launches: int
+    created_at: datetime
+    launched_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress | None = None
+
+
+class Recipient(Model):
+    """A person within a campaign. `receipt` is none, sent, delivered, read or failed."""
+
+    id: int
+    contact_id: int
+    name: str
+    state: str
+    reason: str | None
+    attempts: int
+    receipt: str
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    replied_at: datetime | None
+    late: bool
+    client_id: str | None
+    provider_id: str | None
+
+
+class Campaigns(Resource[C]):
+    @call
+    def create(
+        self,
+        name: str,
+        *,
+        sender_id: int,
+        template_id: int,
+        tag: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Ask[Campaign]:
+        """Prepare a campaign to the contacts with `tag`, or to everybody. Nothing is sent until `launch`."""
+        audience: dict[str, Any] = {"all": True} if tag is None else {"tag": tag}
+        sent = {"name": name, "sender_id": sender_id, "template_id": template_id, "audience": audience}
+        return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
+
+    @paged
+    def list(self, *, state: str | None = None, limit: int = 100) -> Pages[Campaign]:
+        return pages("/campaigns", Campaign, state=state, limit=limit)
+
+    @call
+    def get(self, campaign_id: int) -> Ask[Campaign]:
+        """With its progress."""
+        return get(f"/campaigns/{campaign_id}", Campaign)
+
+    @call
+    def progress(self, campaign_id: int) -> Ask[Progress]:
+        return get(f"/campaigns/{campaign_id}/progress", Progress)
+
+    @call
+    def launch(self, campaign_id: int, *, idempotency_key: str | None = None) -> Ask[Campaign]:
+        return write("POST", f"/campaigns/{campaign_id}/launch", Campaign, key=idempotency_key)
+
+    @call
+    def pause(self, campaign_id: int, *, reason: str = "", idempotency_key: str | None = None) -> Ask[Campaign]:
+        """Counts before the next message leaves."""
+        sent = {"reason": reason}
+        return write("POST", f"/campaigns/{campaign_id}/pause", Campaign, json=sent, key=idempotency_key)
+
+    @call
+    def resume(self, campaign_id: int, *, idempotency_key: str | None = None) -> Ask[Campaign]:
+        return write("POST", f"/campaigns/{campaign_id}/resume", Campaign, key=idempotency_key)
+
+    @call
+    def cancel(self, campaign_id: int, *, idempotency_key: str | None = None) -> Ask[Campaign]:
+        """For good. Who was not written to yet is skipped."""
+        return write("POST", f"/campaigns/{campaign_id}/cancel", Campaign, key=idempotency_key)
+
+    @paged
+    def recipients(
+        self, campaign_id: int, *, state: str | None = None, reason: str | None = None, limit: int = 500
+    ) -> Pages[Recipient]:
+        """Everybody in the campaign with the outcome; `limit` is the size of a page."""
+        return pages(f"/campaigns/{campaign_id}/recipients", Recipient, state=state, reason=reason, limit=limit)
+
+    @steps
+    def wait(
+        self,
+        campaign_id: int,
+        *,
+        on_progress: Callable[[Campaign], object] | None = None,
+        every_s: float = 1.0,
+        timeout_s: float | None = None,
+    ) -> Steps[Campaign]:
+        """Until it is finished or cancelled; a pause is waited through. `on_progress` hears of it `every_s`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            campaign: Campaign = yield get(f"/campaigns/{campaign_id}", Campaign)
+            if on_progress is not None:
+                on_progress(campaign)
+            if campaign.state in ("finished", "cancelled"):
+                return campaign
+            if deadline is not None and time.monotonic() >= deadline:
+                raise errors.Error(
+                    f"Campaign {campaign_id} is still {campaign.state} after {timeout_s:g} s.", code="timeout"
+                )
+            yield Sleep(every_s)

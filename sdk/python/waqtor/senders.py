@@ -1,0 +1,90 @@
+"""WhatsApp accounts that write."""
+
+from datetime import datetime
+
+from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
+
+
+class Sender(Model):
+    """`state` is active, paused or blocked; `state_reason` says why."""
+
+    id: int
+    name: str
+    kind: str
+    phone_number_id: str
+    waba_id: str
+    state: str
+    state_reason: str
+    rate: float
+    daily_cap: int | None
+    conversation_cap: int | None
+    created_at: datetime
+
+
+class SenderHealth(Model):
+    """What WhatsApp says of the account."""
+
+    ok: bool
+    detail: str
+    display_phone: str | None
+    verified_name: str | None
+    quality: str | None
+    tier: str | None
+
+
+class Senders(Resource[C]):
+    @call
+    def create(
+        self,
+        name: str,
+        *,
+        phone_number_id: str,
+        waba_id: str,
+        access_token: str,
+        app_secret: str,
+        verify_token: str,
+        rate: float = 80.0,
+        daily_cap: int | None = None,
+        conversation_cap: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Ask[Sender]:
+        """Add an account of the Cloud API; `rate` is messages/s, the caps count 24 hours. Needs an admin key."""
+        sent = given(
+            name=name,
+            phone_number_id=phone_number_id,
+            waba_id=waba_id,
+            access_token=access_token,
+            app_secret=app_secret,
+            verify_token=verify_token,
+            rate=rate,
+            daily_cap=daily_cap,
+            conversation_cap=conversation_cap,
+        )
+        return write("POST", "/senders", Sender, json=sent, key=idempotency_key)
+
+    @paged
+    def list(self, *, limit: int = 100) -> Pages[Sender]:
+        return pages("/senders", Sender, limit=limit)
+
+    @call
+    def get(self, sender_id: int) -> Ask[Sender]:
+        return get(f"/senders/{sender_id}", Sender)
+
+    @call
+    def health(self, sender_id: int) -> Ask[SenderHealth]:
+        """Asks WhatsApp."""
+        return get(f"/senders/{sender_id}/health", SenderHealth)
+
+    @call
+    def replace_token(self, sender_id: int, access_token: str, *, idempotency_key: str | None = None) -> Ask[Sender]:
+        """A new access token; sets the sender to work again. Needs an admin key."""
+        sent = {"access_token": access_token}
+        return write("PUT", f"/senders/{sender_id}/token", Sender, json=sent, key=idempotency_key)
+
+    @call
+    def pause(self, sender_id: int, *, reason: str = "", idempotency_key: str | None = None) -> Ask[Sender]:
+        return write("POST", f"/senders/{sender_id}/pause", Sender, json={"reason": reason}, key=idempotency_key)
+
+    @call
+    def resume(self, sender_id: int, *, idempotency_key: str | None = None) -> Ask[Sender]:
+        return write("POST", f"/senders/{sender_id}/resume", Sender, key=idempotency_key)
