@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     # Where things are
     data_dir: Path = Path(".waqtor")
-    database_url: str = ""
+    database_url: Annotated[str, Field(repr=False)] = ""
     master_key_file: Path | None = None
 
     # Processes and addresses

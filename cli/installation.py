@@ -1,0 +1,112 @@
+"""What is done to the installation itself, on the machine it is on: schema, keys, settings."""
+
+import argparse
+import asyncio
+from datetime import datetime
+
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url
+
+from cli.settings import load_settings
+from core import apikeys, keys, schema, senders
+from core.database import DatabaseClock, connect
+
+console = Console()
+
+
+def db_upgrade(_: argparse.Namespace) -> int:
+    async def run() -> str | None:
+        database = connect(load_settings())
+        before = await schema.current(database)
+        await schema.upgrade(database)
+        await database.close()
+        return before
+
+    before = asyncio.run(run())
+    console.print(f"The schema is at {schema.newest()}" + (f", it was at {before}." if before else ", made anew."))
+    return 0
+
+
+def db_check(_: argparse.Namespace) -> int:
+    async def run() -> list[str]:
+        database = connect(load_settings())
+        try:
+            await schema.require_current(database)
+            return await schema.drift(database)
+        finally:
+            await database.close()
+
+    differences = asyncio.run(run())
+    for difference in differences:
+        console.print(f"differs: {difference}", markup=False)
+    if not differences:
+        console.print(f"The schema is at {schema.newest()}, as this version needs it.")
+    return 1 if differences else 0
+
+
+def keys_init(_: argparse.Namespace) -> int:
+    path = load_settings().key_file
+    keys.init(path)
+    console.print(f"The master key is in {path}. Keep a copy somewhere else:", soft_wrap=True)
+    console.print("without it, stored tokens and opt-outs can never be read again.")
+    return 0
+
+
+def keys_rotate(_: argparse.Namespace) -> int:
+    settings = load_settings()
+
+    async def run() -> int:
+        database = connect(settings)
+        try:
+            await schema.require_current(database)
+            key = keys.with_new_encryption_key(settings.key_file)
+            async with database.transaction() as tx:
+                number = await senders.reseal(tx, key)
+        finally:
+            await database.close()
+        keys.without_old_encryption_keys(settings.key_file)  # only now that all is committed under the new one
+        return number
+
+    console.print(f"{asyncio.run(run())} stored secrets are encrypted under a new key. Copy {settings.key_file} anew.")
+    return 0
+
+
+def keys_create(asked: argparse.Namespace) -> int:
+    async def run() -> str:
+        database = connect(load_settings())
+        try:
+            await schema.require_current(database)
+            async with database.transaction() as tx:
+                now: datetime = await DatabaseClock().now(tx)
+                made = await apikeys.create(
+                    tx, name=asked.name, scopes=asked.scopes or ["read", "write", "send", "admin"], at=now
+                )
+        finally:
+            await database.close()
+        return made.full
+
+    print(asyncio.run(run()))  # alone on stdout, for $(waqtor keys create NAME)
+    Console(stderr=True).print("This is the only time the key is shown. Use it as WAQTOR_API_KEY.")
+    return 0
+
+
+def config_check(_: argparse.Namespace) -> int:
+    load_settings()
+    console.print("All settings are right.")
+    return 0
+
+
+def config_show(_: argparse.Namespace) -> int:
+    settings = load_settings()
+    table = Table("setting", "value", "default")
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if name == "database_url" and value:
+            value = make_url(value).render_as_string(hide_password=True)
+        shown = "********" if isinstance(value, SecretStr) else str(value)
+        is_default = getattr(settings, name) == field.default
+        table.add_row(name, shown, "" if is_default else str(field.default))
+    console.print(table)
+    return 0

@@ -1,0 +1,146 @@
+"""`waqtor`: one command for operators. Imports wait until a command needs them, so that `--help` is instant."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cli import installation, remote
+from cli.settings import load_settings
+from core.errors import WaqtorError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 1 it ran and something is wrong, 2 it was asked wrongly or cannot run."""
+    asked = _parser().parse_args(arguments)
+    try:
+        run: Command = asked.run
+        return run(asked)
+    except WaqtorError as error:
+        return _refused(error.message, error.hint)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refused(message: str, hint: str | None) -> int:
+    print(f"waqtor: {message}", file=sys.stderr)
+    if hint:
+        print(f"        {hint}", file=sys.stderr)
+    return 2
+
+
+# ---- processes ----------------------------------------------------------------------------------------------
+
+
+def _up(asked: argparse.Namespace) -> int:
+    from cli.processes import Stack, children, up
+
+    settings = load_settings()
+    return up(Stack(settings, children(settings, simulator=asked.simulator)))
+
+
+def _api(_: argparse.Namespace) -> int:
+    from api.app import serve
+
+    return serve(load_settings())
+
+
+def _flows(_: argparse.Namespace) -> int:
+    from cli.prefect_env import prefect_env
+
+    settings = load_settings()
+    os.environ.update(prefect_env(settings))  # before the first import of prefect, which reads them then
+    import asyncio
+
+    from flows.serve import serve
+
+    asyncio.run(serve(settings))
+    return 0
+
+
+def _simulator(asked: argparse.Namespace) -> int:
+    settings = load_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    own = ["--port", str(settings.simulator_port), "--profile", asked.profile, "--seed", str(asked.seed)]
+    own += ["--state", str(settings.data_dir / "simulator.db")]
+    os.execv(sys.executable, [sys.executable, "-m", "simulator", *own])  # noqa: S606  our own interpreter
+    return 0
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from cli.demo import demo
+
+    return demo(once=asked.once, people=asked.people)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from cli.doctor import run
+
+    return run(load_settings())
+
+
+# ---- the parser ---------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="waqtor", description="Self-hosted WhatsApp automation.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, help_text: str, run: Command, to: "argparse._SubParsersAction[argparse.ArgumentParser]" = commands
+    ) -> argparse.ArgumentParser:
+        command = to.add_parser(name, help=help_text, description=help_text)
+        command.set_defaults(run=run)
+        return command
+
+    def group(name: str, help_text: str) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+        made = commands.add_parser(name, help=help_text, description=help_text)
+        return made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    add("up", "run everything, restart what dies, stop with Ctrl-C", _up).add_argument(
+        "--simulator", metavar="PROFILE", help="also run a simulated WhatsApp: demo, top, bench, chaos"
+    )
+    add("api", "run the REST API", _api)
+    add("flows", "run the worker that sends campaigns", _flows)
+    simulator = add("simulator", "run a simulated WhatsApp", _simulator)
+    simulator.add_argument("--profile", default="demo")
+    simulator.add_argument("--seed", type=int, default=1)
+    demo = add("demo", "a first campaign against a simulated WhatsApp, in a data directory of its own", _demo)
+    demo.add_argument("--once", action="store_true", help="stop after the result")
+    demo.add_argument("--people", type=int, default=1000)
+    add("doctor", "what is missing here, and how to get it", _doctor)
+
+    database = group("db", "the database")
+    add("upgrade", "bring the schema to what this version needs", installation.db_upgrade, database)
+    add("check", "is the schema what this version needs?", installation.db_check, database)
+    keys = group("keys", "the master key, and keys for the API")
+    add("init", "make the master key of a new installation", installation.keys_init, keys)
+    add("rotate", "encrypt every stored secret under a new key", installation.keys_rotate, keys)
+    create = add("create", "make a key for the API; it is shown once", installation.keys_create, keys)
+    create.add_argument("name")
+    create.add_argument("--scope", action="append", choices=["read", "write", "send", "admin"], dest="scopes")
+    config = group("config", "the settings")
+    add("check", "are all settings right?", installation.config_check, config)
+    add("show", "the settings in force, secrets masked", installation.config_show, config)
+
+    contacts = group("contacts", "people")
+    importing = add("import", "take contacts from a CSV file", remote.contacts_import, contacts)
+    importing.add_argument("file", type=Path)
+    campaigns = group("campaigns", "campaigns")
+    add("list", "all campaigns", remote.campaigns_list, campaigns)
+    for name, help_text, run in (
+        ("launch", "send a campaign, and watch it", remote.campaigns_launch),
+        ("watch", "see how far a campaign is", remote.campaigns_watch),
+        ("pause", "stop sending, for now", remote.campaigns_pause),
+        ("resume", "go on sending", remote.campaigns_resume),
+        ("cancel", "stop sending, for good", remote.campaigns_cancel),
+    ):
+        add(name, help_text, run, campaigns).add_argument("id", type=int)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
