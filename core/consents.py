@@ -11,21 +11,27 @@ from core.database import Tx, is_postgres
 from core.events import ContactOptedOut, publish
 from core.models import Consent, Contact, Identity, Suppression
 
+_ARABIC_FORMS = str.maketrans({"ٱ": "ا", "ة": "ه", "ى": "ي", "ی": "ي", "ـ": None})
+
+
+def _letters(text: str) -> str:
+    # Taken apart, accents and the marks on an alef are characters of their own that can be left out.
+    folded = unicodedata.normalize("NFKD", text).casefold().translate(_ARABIC_FORMS)
+    return re.sub(r"[\W_]+", "", "".join(char for char in folded if not unicodedata.combining(char)))
+
+
 _STOP_WORDS = frozenset(
-    """
-    stop stopall unsubscribe cancel end quit optout revoke remove arret
-    توقف قف ايقاف الغاء اوقف الغاءالاشتراك كفايه ايقافالرسائل
+    _letters(word)
+    for word in """
+    stop stopall unsubscribe cancel end quit optout revoke remove arrêt
+    توقف قف إيقاف إلغاء أوقف إلغاء_الاشتراك كفاية إيقاف_الرسائل
     """.split()
 )
-_ARABIC_FORMS = str.maketrans({"ٱ": "ا", "ة": "ه", "ى": "ي", "ی": "ي", "ـ": None})
 
 
 def is_stop(text: str) -> bool:
     """The whole message is a word for stopping, in English or Arabic; never a substring of a sentence."""
-    # Taken apart, accents and the marks on an alef are characters of their own that can be left out.
-    folded = unicodedata.normalize("NFKD", text).casefold().translate(_ARABIC_FORMS)
-    folded = "".join(char for char in folded if not unicodedata.combining(char))
-    return re.sub(r"[\W_]+", "", folded) in _STOP_WORDS
+    return _letters(text) in _STOP_WORDS
 
 
 async def lock(tx: Tx, contact_ids: Iterable[int]) -> None:

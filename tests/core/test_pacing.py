@@ -1,0 +1,161 @@
+"""The budget of a sender: its rate over any stretch of time, its caps over any 24 hours."""
+
+import asyncio
+import math
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+import scenes
+from conftest import with_settings
+from fakes import FakeClock, FakeConnector
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import pacing
+from core.bootstrap import Platform
+from core.models import Sender
+
+_BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@given(
+    rate=st.sampled_from([0.1, 0.5, 1, 7, 80, 333.3, 1000, 10_000]),
+    ahead_s=st.sampled_from([0.01, 0.25, 1.0]),
+    asks=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 300)), max_size=60),
+)
+def test_never_faster_than_the_rate_nor_further_ahead_than_allowed(
+    rate: float, ahead_s: float, asks: list[tuple[float, int]]
+) -> None:
+    sender = Sender(rate=rate, next_slot=0.0)
+    now, slots = 0.0, []
+    for passed, wanted in asks:
+        now += passed
+        got = pacing.reserve(sender, wanted, now=_BEGAN + timedelta(seconds=now), ahead_s=ahead_s)
+        assert got.count <= wanted
+        assert got.wait_s >= 0
+        moments = [now + got.wait_s + place * got.step_s for place in range(got.count)]
+        assert all(moment <= now + max(ahead_s, 1 / rate) + 1e-5 for moment in moments)
+        slots += moments
+    assert slots == sorted(slots)
+    assert all(later - earlier >= 1 / rate - 1e-5 for earlier, later in pairwise(slots))
+
+
+@given(rate=st.sampled_from([0.1, 1, 80, 1000, 10_000]), wanted=st.integers(1, 50))
+def test_a_patient_sender_gets_its_whole_rate(rate: float, wanted: int) -> None:
+    """Whoever waits as long as it is told gets slots: no rounding leaves it waiting for ever."""
+    sender = Sender(rate=rate, next_slot=0.0)
+    now, got = 0.0, 0
+    for _ in range(200):
+        slots = pacing.reserve(sender, wanted, now=_BEGAN + timedelta(seconds=now), ahead_s=0.25)
+        got += slots.count
+        now += slots.wait_s if not slots.count else slots.count * slots.step_s
+    assert got >= 0.4 * rate * now
+
+
+def test_slots_nobody_used_are_gone() -> None:
+    sender = Sender(rate=10, next_slot=0.0)
+    pacing.reserve(sender, 1, now=_BEGAN, ahead_s=1)
+    later = pacing.reserve(sender, 1_000, now=_BEGAN + timedelta(minutes=10), ahead_s=1)
+    assert later.count == 10
+    assert later.wait_s == 0
+
+
+def test_a_rest_shuts_every_slot_before_its_end() -> None:
+    sender = Sender(rate=10, next_slot=0.0)
+    pacing.rest(sender, until=_BEGAN + timedelta(seconds=30))
+    assert pacing.reserve(sender, 5, now=_BEGAN, ahead_s=1) == pacing.Slots(count=0, wait_s=30, step_s=0.1)
+    pacing.rest(sender, until=_BEGAN)
+    assert pacing.reserve(sender, 5, now=_BEGAN, ahead_s=1).wait_s == 30
+    assert pacing.reserve(sender, 5, now=_BEGAN + timedelta(seconds=30), ahead_s=1).count == 5
+
+
+async def test_two_campaigns_of_one_sender_share_its_rate(platform: Platform, connector: FakeConnector) -> None:
+    await scenes.people(platform, 60)
+    sender = await scenes.a_sender(platform, rate=60)
+    campaigns = [await scenes.a_campaign(platform, sender, name=name) for name in ("one", "two")]
+    for campaign in campaigns:
+        await scenes.launched(platform, campaign.id)
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(scenes.dispatched(platform, connector, one.id, seconds=1.5) for one in campaigns))
+    took = asyncio.get_running_loop().time() - began
+    share = len(connector.effects)
+    assert share <= 60 * (took + platform.settings.pace_ahead_s) + 1
+    assert share > 60 * 0.8
+    assert len({(one.to.value, one.content.name) for one in connector.effects}) <= share  # type: ignore[union-attr]
+
+
+async def test_a_cap_counts_a_moving_day(platform: Platform, connector: FakeConnector, clock: FakeClock) -> None:
+    await scenes.people(platform, 25)
+    sender = await scenes.a_sender(platform, daily_cap=10)
+    campaign = await scenes.a_campaign(platform, sender)
+    await scenes.launched(platform, campaign.id)
+    sent: list[tuple[timedelta, int]] = []
+    patient = with_settings(platform, silence_window_s=1)
+    for _ in range(8):
+        before = len(connector.effects)
+        await scenes.dispatched(patient, connector, campaign.id)
+        if len(connector.effects) > before:
+            sent.append((clock.ahead, len(connector.effects) - before))
+        clock.advance(hours=7)
+    assert sum(count for _, count in sent) == 25
+    for start, _ in sent:
+        within = sum(count for at, count in sent if start <= at < start + timedelta(hours=24))
+        assert within <= 10
+    assert sent[-1][0] <= timedelta(hours=56)
+
+
+async def test_a_cap_is_not_free_again_before_24_hours(platform: Platform, clock: FakeClock) -> None:
+    """Spent in the last minute of an hour, it comes back no sooner than a day after that minute."""
+    sender = await scenes.a_sender(platform, daily_cap=3)
+    async with platform.database.transaction() as tx:
+        now = (await clock.now(tx)).replace(minute=59, second=30)
+        await pacing.count(tx, sender.id, messages=3, conversations=0, now=now)
+        left = [
+            (await pacing.allowance(tx, sender, now=now + timedelta(minutes=minutes))).messages
+            for minutes in (0, 1, 23 * 60 + 1, 24 * 60 - 1, 25 * 60)
+        ]
+    assert left == [0, 0, 0, 0, 3]
+
+
+async def test_a_conversation_is_counted_once_in_a_day(platform: Platform, connector: FakeConnector) -> None:
+    await scenes.people(platform, 4)
+    sender = await scenes.a_sender(platform, conversation_cap=4)
+    for name in ("one", "two"):
+        campaign = await scenes.a_campaign(platform, sender, name=name)
+        await scenes.launched(platform, campaign.id)
+        await scenes.dispatched(platform, connector, campaign.id)
+    assert len(connector.effects) == 8
+
+
+async def test_new_conversations_stop_at_their_cap(platform: Platform, connector: FakeConnector) -> None:
+    await scenes.people(platform, 6)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, conversation_cap=4))
+    await scenes.launched(platform, campaign.id)
+    rest = await scenes.dispatched(platform, connector, campaign.id)
+    assert rest.why == "no_slot"
+    assert len(connector.effects) == 4
+    assert (await scenes.progress(platform, campaign.id)).queued == 2
+
+
+@pytest.mark.parametrize(
+    ("messages", "conversations", "opens", "fits"),
+    [
+        (None, None, [True, False, True], 3),
+        (2, None, [True, False, True], 2),
+        (None, 1, [True, False, True], 2),
+        (0, None, [False], 0),
+        (None, 0, [False, False, True], 2),
+        (5, 5, [], 0),
+    ],
+)
+def test_as_many_as_both_caps_allow(
+    messages: int | None, conversations: int | None, opens: list[bool], fits: int
+) -> None:
+    assert pacing.fit(opens, pacing.Allowance(messages, conversations)) == fits
+
+
+def test_the_next_hour_is_a_whole_one() -> None:
+    assert pacing.next_hour(_BEGAN + timedelta(minutes=59, seconds=59)) == _BEGAN + timedelta(hours=1)
+    assert pacing.next_hour(_BEGAN) == _BEGAN + timedelta(hours=1)
+    assert math.isclose(_BEGAN.timestamp() % 3600, 0)
