@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-import scenes
-from fakes import FakeClock, FakeConnector
 from sqlalchemy import func, select, text
 
+import scenes
 from core import bus
 from core.bootstrap import Platform
 from core.bus import Logged
@@ -17,6 +16,7 @@ from core.database import Database, connect
 from core.events import TemplateSaved, publish
 from core.models import Event, Recipient
 from core.settings import Settings
+from fakes import FakeClock, FakeConnector
 
 
 class Refused(Exception):

@@ -4,12 +4,11 @@ import asyncio
 import random
 
 import pytest
-import scenes
-from fakes import FakeConnector
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+import scenes
 from core import consents, contacts
 from core.bootstrap import Platform
 from core.consents import is_stop
@@ -17,6 +16,7 @@ from core.contacts import NewContact
 from core.database import Tx
 from core.models import Consent, Event, Identity, Message, Recipient, Suppression
 from core.ports import Address
+from fakes import FakeConnector
 
 
 @pytest.mark.parametrize(

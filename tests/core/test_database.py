@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-import scenes
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import scenes
 from core.bootstrap import Platform
 from core.database import Database, connect, is_passing
 from core.settings import Settings

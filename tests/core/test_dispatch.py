@@ -1,11 +1,10 @@
 """One run of a campaign, on both databases: what is sent, to whom, how many at once, and what stops it."""
 
 import scenes
-from fakes import FakeConnector
-
 from core import campaigns
 from core.bootstrap import Platform
 from core.ports import Ambiguous
+from fakes import FakeConnector
 
 
 async def test_everybody_is_written_to_once(platform: Platform, connector: FakeConnector) -> None:

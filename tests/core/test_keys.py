@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import scenes
-from fakes import FakeConnector, FakeConnectors, FakeJobs
 
+import scenes
 from core import keys, senders
 from core.bootstrap import Platform, build
 from core.errors import Conflict, MasterKeyMissing, MasterKeyWrong
 from core.settings import Settings
+from fakes import FakeConnector, FakeConnectors, FakeJobs
 
 _SECRET = {"access_token": "EAAsecret", "digits": 5}
 

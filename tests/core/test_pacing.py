@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-import scenes
-from conftest import with_settings
-from fakes import FakeClock, FakeConnector
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scenes
+from conftest import with_settings
 from core import pacing
 from core.bootstrap import Platform
 from core.models import Sender
+from fakes import FakeClock, FakeConnector
 
 _BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -92,7 +92,7 @@ async def test_a_cap_counts_a_moving_day(platform: Platform, connector: FakeConn
     await scenes.launched(platform, campaign.id)
     sent: list[tuple[timedelta, int]] = []
     patient = with_settings(platform, silence_window_s=1)
-    for _ in range(8):
+    for _ in range(9):
         before = len(connector.effects)
         await scenes.dispatched(patient, connector, campaign.id)
         if len(connector.effects) > before:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import scenes
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import scenes
 from core import consents, schema
 from core.bootstrap import Platform
 from core.database import Database, connect
