@@ -160,9 +160,17 @@ def serve(settings: Settings) -> int:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_serve(settings))
     except WaqtorError as refused:
-        sys.stderr.write(f"{refused.message}\n" + (f"{refused.hint}\n" if refused.hint else ""))
-        return 2
+        return _refuse(refused.message, refused.hint)
+    except Exception as error:
+        if not errors.is_away(error):
+            raise
+        return _refuse(f"The database cannot be reached ({type(error).__name__}).", "Is WAQTOR_DATABASE_URL right?")
     return 0
+
+
+def _refuse(message: str, hint: str | None) -> int:
+    sys.stderr.write(f"{message}\n" + (f"{hint}\n" if hint else ""))
+    return 2
 
 
 async def _serve(settings: Settings) -> None:

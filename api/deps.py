@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.bootstrap import Platform
@@ -65,11 +65,20 @@ def after_commit(request: Request, work: Work) -> None:
     request.state.after_commit.append(work)
 
 
-def _no_null(value: str) -> str:
+def _storable(value: str) -> str:
     if "\0" in value:
         raise ValueError("contains a null character")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError("contains half a character (a lone surrogate)")
     return value
 
 
-Str = Annotated[str, AfterValidator(_no_null)]
+def _storable_secret(value: SecretStr) -> SecretStr:
+    _storable(value.get_secret_value())
+    return value
+
+
+Str = Annotated[str, AfterValidator(_storable)]
+"""Text that both databases take."""
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_storable_secret)]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The id, as given when it was made.", examples=[7])]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import Invalid
 
@@ -16,6 +16,8 @@ Row = TypeVar("Row")
 
 class Page(BaseModel, Generic[T]):
     """Some of a list, and how to get the next."""
+
+    model_config = ConfigDict(json_schema_extra={"description": "Some of a list, and how to get the next."})
 
     data: list[T]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")

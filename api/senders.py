@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
-from pydantic import Field, SecretStr
+from fastapi import APIRouter, Depends
+from pydantic import Field
 
 from api.auth import needs
 from api.bodies import Body, Shown
-from api.deps import Id, Now, PlatformDep, Str, Tx
+from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Page, PlaceDep, page
@@ -17,7 +17,6 @@ from core import senders
 router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
 asking = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Signed)
 
-Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 _NumberId = Annotated[Str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -128,9 +127,7 @@ async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
-async def replace_token(
-    sender_id: Id, body: TokenIn, request: Request, platform: PlatformDep, tx: Tx, now: Now
-) -> SenderOut:
+async def replace_token(sender_id: Id, body: TokenIn, platform: PlatformDep, tx: Tx, now: Now) -> SenderOut:
     """Replace an access token, e.g. an expired one; the sender goes to work again."""
     token = body.access_token.get_secret_value()
     return SenderOut.model_validate(

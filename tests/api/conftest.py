@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 from fastapi import FastAPI
 
 from api.app import create_app
 from core import apikeys
 from core.bootstrap import Platform
 from core.settings import Settings
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 
 
 @dataclass

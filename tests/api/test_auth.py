@@ -1,0 +1,115 @@
+"""Nobody comes in without a key, and a key does no more than its scopes say."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS
+from api.idempotent import Once, Signed
+from core import apikeys
+from fakes import FakeClock
+
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/docs"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/webhooks/cloud/{sender_id}"),
+    ("POST", "/webhooks/cloud/{sender_id}"),
+}
+NOT_ONE_TRANSACTION = {
+    ("POST", "/api/v3/contacts/import"),  # a file is many; it keeps its answer itself
+    ("POST", "/api/v3/templates/{template_id}/preview"),  # changes nothing
+}
+
+
+def routes() -> Iterator[tuple[str, str, APIRoute]]:
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            for method in sorted(route.methods - {"HEAD"}):
+                yield method, route.path, route
+
+
+def test_every_route_but_a_few_demands_a_key_and_a_scope() -> None:
+    for method, path, route in routes():
+        if (method, path) in OPEN:
+            continue
+        assert isinstance(route, Signed), path
+        assert any(hasattr(one.call, "scope") for one in route.dependant.dependencies), path
+
+
+def test_every_write_is_one_transaction_with_an_idempotency_key() -> None:
+    for method, path, route in routes():
+        if method == "GET" or (method, path) in OPEN | NOT_ONE_TRANSACTION:
+            continue
+        assert isinstance(route, Once), path
+        assert "parameters" in (route.openapi_extra or {}), path
+
+
+async def test_without_a_key_every_route_answers_401(server: Any) -> None:
+    async with server.client("") as nobody:
+        for method, path, _ in routes():
+            if (method, path) not in OPEN:
+                answer = await nobody.request(method, path.replace("{", "").replace("}", ""), content=b"{}")
+                assert (answer.status_code, answer.json()["error"]["code"]) == (401, "not_signed_in"), path
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer wq_0000000000_nothing"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Bearer wq__"},
+        {"Authorization": "Basic dXNlcjpwYXNz"},
+        {"X-API-Key": "wq_\u00fc_\u00fc".encode("latin-1")},
+    ],
+)
+async def test_a_key_that_is_none(server: Any, headers: dict[str, Any]) -> None:
+    async with server.client("") as nobody:
+        assert (await nobody.get("/api/v3/contacts", headers=headers)).status_code == 401
+
+
+async def test_a_right_prefix_with_a_wrong_secret(server: Any) -> None:
+    async with server.client(server.key[:-1] + ("a" if server.key[-1] != "a" else "b")) as thief:
+        assert (await thief.get("/api/v3/contacts")).status_code == 401
+
+
+async def test_the_key_in_a_header_of_its_own(server: Any) -> None:
+    async with server.client("") as client:
+        assert (await client.get("/api/v3/contacts", headers={"X-API-Key": server.key})).status_code == 200
+
+
+async def test_a_key_does_no_more_than_its_scopes(server: Any) -> None:
+    async with server.client(await server.new_key("read", "write")) as client:
+        assert (await client.get("/api/v3/contacts")).status_code == 200
+        assert (await client.post("/api/v3/contacts", json={"phone": "+966501234567"})).status_code == 201
+        for method, path in (("POST", "campaigns/1/launch"), ("GET", "api-keys"), ("PUT", "senders/1/token")):
+            answer = await client.request(method, f"/api/v3/{path}", json={"access_token": "x"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_allowed")
+
+
+async def test_a_revoked_key_is_refused_at_once(server: Any, api: httpx.AsyncClient) -> None:
+    made = (await api.post("/api/v3/api-keys", json={"name": "short", "scopes": ["read"]})).json()
+    async with server.client(made["key"]) as client:
+        assert (await client.get("/api/v3/contacts")).status_code == 200
+        assert (await api.delete(f"/api/v3/api-keys/{made['id']}")).json()["revoked_at"]
+        answer = await client.get("/api/v3/contacts")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (401, "This API key was revoked.")
+    listed = (await api.get("/api/v3/api-keys")).text
+    assert made["prefix"] in listed
+    assert made["key"] not in listed
+
+
+async def test_an_expired_key_is_refused(server: Any, clock: FakeClock) -> None:
+    async with server.platform.database.transaction() as tx:
+        now = await clock.now(tx)
+        made = await apikeys.create(tx, name="day", scopes=["read"], expires_at=now + timedelta(days=1), at=now)
+    async with server.client(made.full) as client:
+        assert (await client.get("/api/v3/contacts")).status_code == 200
+        clock.advance(days=2)
+        assert (await client.get("/api/v3/contacts")).status_code == 401
