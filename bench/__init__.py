@@ -1,0 +1,1 @@
+"""Measurements, and the attempt to break the promise. Nothing here is shipped."""

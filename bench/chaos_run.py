@@ -1,0 +1,215 @@
+"""One seed's campaign on a running installation: prepared, launched, struck, brought to rest."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from bench.client import Client, Refused
+from bench.seeds import Seed, Strike
+from bench.victims import Victims
+from bench.watch import Watch
+from cli.local import Local
+from core.database import Database
+from simulator.config import TOKEN
+
+_OUR_PAUSE = "chaos"
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The installation that all seeds of a round share."""
+
+    local: Local
+    database: Database
+    client: Client
+    victims: Victims
+    watch: Watch
+    template_id: int
+    number: int
+    """Counts the rounds on this installation, so that a seed may come twice."""
+
+
+@dataclass(slots=True)
+class Run:
+    """`pauses`: from the answer to pause to the asking for resume; no intent may lie in between."""
+
+    world: World
+    plan: Seed
+    sender_id: int = 0
+    number_id: str = ""
+    campaigns: list[int] = field(default_factory=list)
+    hits: list[dict[str, Any]] = field(default_factory=list)
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
+    seconds: float = 0.0
+    is_at_rest: bool = False
+
+    def phone(self, person: int) -> str:
+        return f"+96650{self.plan.seed % 10_000:04d}{person:03d}"
+
+    async def prepare(self) -> None:
+        plan, client = self.plan, self.world.client
+        name = f"seed-{plan.seed}-{self.world.number}"
+        self.number_id = f"1{self.world.number:04d}{plan.seed:010d}"
+        sender = await asyncio.to_thread(
+            self.world.local.sender,
+            name=name,
+            phone_number_id=self.number_id,
+            waba_id="200000000000001",
+            rate=plan.rate,
+        )
+        self.sender_id = sender["id"]
+        lines = "".join(f"{self.phone(n)},Person {n},{name}\n" for n in range(plan.people))
+        await client.ask("POST", "/api/v3/contacts/import", files={"file": ("p.csv", "phone,name,tags\n" + lines)})
+        for which in range(1 + plan.twin):
+            campaign = await client.ask(
+                "POST",
+                "/api/v3/campaigns",
+                json={
+                    "name": f"{name}-{which}",
+                    "sender_id": self.sender_id,
+                    "template_id": self.world.template_id,
+                    "audience": {"tag": name},
+                },
+            )
+            self.campaigns.append(campaign["id"])
+        for rule in plan.faults:
+            await self._simulator("POST", "faults", **rule, match={"phone_number_id": self.number_id})
+        self.world.watch.add(self.campaigns)
+
+    async def go(self, *, timeout_s: float) -> None:
+        """Until it is at rest, or its time is up."""
+        began = time.monotonic()
+        for campaign in self.campaigns:
+            await self.world.client.ask("POST", f"/api/v3/campaigns/{campaign}/launch")
+        doing = [asyncio.create_task(self._strike(i, blow)) for i, blow in enumerate(self.plan.strikes)]
+        doing += [asyncio.create_task(one()) for one in (self._pause, self._cancel, self._say_stop, self._operate)]
+        try:
+            while time.monotonic() - began < timeout_s and not self.is_at_rest:
+                await asyncio.sleep(_LOOK_S)
+                seen = [self.world.watch.of(campaign) for campaign in self.campaigns]
+                self.is_at_rest = all(one.is_at_rest for one in seen)
+        finally:
+            for task in doing:
+                task.cancel()
+            ended = await asyncio.gather(*doing, return_exceptions=True)
+            self.seconds = time.monotonic() - began
+        broken = [one for one in ended if isinstance(one, Exception)]
+        if broken:
+            raise broken[0]
+
+    async def _until(self, share: float, *, of: int = 0) -> None:
+        wanted = share * self.plan.people
+        while self.world.watch.of(self.campaigns[of]).left < wanted:  # noqa: ASYNC110  it is polled behind this
+            await asyncio.sleep(_LOOK_S)
+
+    async def _strike(self, place: int, blow: Strike) -> None:
+        which = place % len(self.campaigns)
+        await self._until(blow.at_share, of=which)
+        await asyncio.sleep(blow.delay_s)
+        campaign = self.campaigns[which]
+        hit = await self.world.victims.strike(blow, campaign)
+        hit["left"] = self.world.watch.of(campaign).left
+        if "flow_since" in hit and not blow.stop_s:
+            hit["intents"] = await self._intents_since(campaign, hit["flow_since"])
+        self.hits.append(hit)
+
+    async def _intents_since(self, campaign: int, since: float) -> int:
+        """Hand-overs without a settled answer that the struck process, and no earlier one, left behind."""
+        query = text(
+            "SELECT m.at FROM messages m JOIN recipients r ON r.id = m.recipient_id"
+            " WHERE r.campaign_id = :campaign AND m.state = 'intent'"
+        )
+        for _ in range(50):
+            try:
+                async with self.world.database.reading() as tx:
+                    moments = (await tx.execute(query, {"campaign": campaign})).scalars().all()
+                return sum(_moment(one).timestamp() >= since for one in moments)
+            except Exception:  # noqa: BLE001  the database may have been struck as well
+                await asyncio.sleep(0.2)
+        return 0
+
+    async def _pause(self) -> None:
+        if self.plan.pause_at is None:
+            return
+        await self._until(self.plan.pause_at)
+        path = f"/api/v3/campaigns/{self.campaigns[0]}"
+        try:
+            await self.world.client.ask("POST", f"{path}/pause", json={"reason": _OUR_PAUSE})
+            paused = datetime.now(UTC)
+            await asyncio.sleep(self.plan.pause_s)
+            self.pauses.append((paused, datetime.now(UTC)))
+            await self.world.client.ask("POST", f"{path}/resume")
+        except Refused:  # it was over, or paused for a better reason
+            return
+
+    async def _cancel(self) -> None:
+        if self.plan.cancel_at is None:
+            return
+        await self._until(self.plan.cancel_at)
+        try:
+            await self.world.client.ask("POST", f"/api/v3/campaigns/{self.campaigns[0]}/cancel")
+        except Refused:
+            return
+
+    async def _say_stop(self) -> None:
+        if self.plan.stops_at is None:
+            return
+        await self._until(self.plan.stops_at)
+        draw = random.Random(self.plan.seed)
+        for person in draw.sample(range(self.plan.people), self.plan.stop_words):
+            try:
+                await self._simulator("POST", f"contacts/{self.phone(person)}/say", to=self.number_id, text="STOP")
+            except RuntimeError:  # not on WhatsApp
+                continue
+            await asyncio.sleep(draw.uniform(0, 0.5))
+
+    async def _operate(self) -> None:
+        """What a person does when the platform stopped by itself: a new token, resume."""
+        while True:
+            await asyncio.sleep(1)
+            for campaign in self.campaigns:
+                seen = self.world.watch.of(campaign)
+                try:
+                    if seen.sender != "active":
+                        path = f"/api/v3/senders/{self.sender_id}/token"
+                        await self.world.client.ask("PUT", path, json={"access_token": TOKEN})
+                    elif seen.state == "paused" and seen.reason != _OUR_PAUSE:
+                        await self.world.client.ask("POST", f"/api/v3/campaigns/{campaign}/resume")
+                except Refused:  # somebody was faster
+                    continue
+
+    async def _simulator(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        return await asyncio.to_thread(self.world.local.simulator, method, path, **body)
+
+
+def _moment(stored: Any) -> datetime:
+    """A time as the bare driver hands it out: text on SQLite, aware on PostgreSQL."""
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def settle_down(world: World, *, timeout_s: float) -> str:
+    """Wait until WhatsApp has told everything and we have applied it; returns what is missing, '' for nothing."""
+    until = time.monotonic() + timeout_s
+    missing = ""
+    while time.monotonic() < until:
+        try:
+            idle = await asyncio.to_thread(world.local.simulator, "GET", "idle")
+            async with world.database.reading() as tx:
+                waiting = (await tx.execute(text("SELECT count(*) FROM inbox WHERE applied_at IS NULL"))).scalar_one()
+            if idle["idle"] and not waiting:
+                return ""
+            missing = f"statuses due {idle['statuses_due']}, inbox {waiting}"
+        except (httpx.HTTPError, OSError) as error:
+            missing = repr(error)
+        except Exception as error:  # noqa: BLE001  the database may still be starting
+            missing = repr(error)
+        await asyncio.sleep(0.3)
+    return missing
