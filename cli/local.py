@@ -126,10 +126,11 @@ async def _first_key(settings: Settings) -> str:
 
 def _free_ports(*, any_ports: bool) -> dict[str, int]:
     """The usual ports where they are free, others where not."""
-    return {name: _free_port(0 if any_ports else usual) for name, usual in _PREFERRED.items()}
+    return {name: free_port(0 if any_ports else usual) for name, usual in _PREFERRED.items()}
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if nobody listens there, else any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,12 +2,14 @@
 
 from pydantic import ValidationError
 
+from cli.doctor import require_known_environment
 from core.errors import Invalid
 from core.settings import Settings
 
 
 def load_settings() -> Settings:
     """The settings of this process; raises `Invalid` that names the wrong one."""
+    require_known_environment()
     try:
         return Settings()
     except ValidationError as error:

@@ -2,20 +2,10 @@
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx
 from prefect import aserve
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
@@ -23,8 +13,8 @@ from prefect.types.entrypoint import EntrypointType
 from core.settings import Settings
 from flows.campaigns import send_campaign, sweep_campaigns
 from flows.housekeeping import housekeeping
+from flows.missed import forget_missed_runs
 
-_PERIODIC = ["sweep-campaigns", "housekeeping"]
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
@@ -56,31 +46,11 @@ def wait_for_server(settings: Settings, *, patience_s: float = 300) -> None:
     raise TimeoutError(f"No Prefect server answers at {settings.prefect_api_url}.")
 
 
-async def forget_missed_sweeps() -> int:
-    """Delete periodic runs that fell due while nobody served: after a night they would all start at once, and
-    each does the same as the next."""
-    missed = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-    )
-    forgotten = 0
-    async with get_client() as client:
-        while runs := await client.read_flow_runs(
-            flow_run_filter=missed,
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_PERIODIC)),
-            limit=100,
-        ):
-            for run in runs:
-                await client.delete_flow_run(run.id)
-            forgotten += len(runs)
-    return forgotten
-
-
 async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     wait_for_server(settings)
-    if forgotten := await forget_missed_sweeps():
-        logger.info("missed_sweeps_forgotten count=%s", forgotten)
+    if forgotten := await forget_missed_runs():
+        logger.info("missed_runs_forgotten count=%s", forgotten)
     await aserve(
         *await deployments(settings),
         pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them

@@ -1,0 +1,123 @@
+"""The command line as a person uses it: real processes, and the words of what is refused."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Here:
+    """Runs `waqtor` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("WAQTOR_")}
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=self.folder,
+            env={**clean, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+
+@pytest.fixture
+def waqtor(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+def test_a_new_installation_in_three_commands(waqtor: Here) -> None:
+    assert waqtor("keys", "init").returncode == 0
+    assert waqtor("db", "upgrade").returncode == 0
+    made = waqtor("keys", "create", "laptop")
+    assert made.stdout.startswith("wq_")
+    assert len(made.stdout.splitlines()) == 1, "nothing but the key, for $(…)"
+    key_file = waqtor.folder / ".waqtor" / "master.key"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert waqtor("db", "check").returncode == 0
+
+
+def test_the_master_key_is_never_overwritten(waqtor: Here) -> None:
+    waqtor("keys", "init")
+    before = (waqtor.folder / ".waqtor" / "master.key").read_bytes()
+    again = waqtor("keys", "init")
+    assert again.returncode == 2
+    assert "waqtor keys rotate" in again.stderr
+    assert (waqtor.folder / ".waqtor" / "master.key").read_bytes() == before
+
+
+def test_a_lost_master_key_is_refused_with_what_to_do(waqtor: Here) -> None:
+    waqtor("db", "upgrade")
+    refused = waqtor("api")
+    assert refused.returncode == 2
+    assert "master key" in refused.stderr
+    assert "waqtor keys init" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_database_without_schema_is_refused_with_what_to_do(waqtor: Here) -> None:
+    waqtor("keys", "init")
+    refused = waqtor("api")
+    assert refused.returncode == 2
+    assert "waqtor db upgrade" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_rotation_keeps_what_was_encrypted_readable(waqtor: Here) -> None:
+    waqtor("keys", "init")
+    waqtor("db", "upgrade")
+    old = json.loads((waqtor.folder / ".waqtor" / "master.key").read_text())
+    assert waqtor("keys", "rotate").returncode == 0
+    new = json.loads((waqtor.folder / ".waqtor" / "master.key").read_text())
+    assert new["encryption"] != old["encryption"]
+    assert new["lookup"] == old["lookup"], "opt-outs are known by it"
+
+
+def test_a_wrong_setting_is_named(waqtor: Here) -> None:
+    refused = waqtor("config", "check", WAQTOR_LEASE_S="3")
+    assert refused.returncode == 2
+    assert "lease_s" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_unknown_setting_is_refused(waqtor: Here) -> None:
+    refused = waqtor("config", "check", WAQTOR_LEASES="3")
+    assert refused.returncode == 2
+    assert "WAQTOR_LEASES" in refused.stderr
+
+
+def test_secrets_are_masked_when_settings_are_shown(waqtor: Here) -> None:
+    shown = waqtor(
+        "config",
+        "show",
+        WAQTOR_DATABASE_URL="postgresql://waqtor:hunter2@db/waqtor",
+        WAQTOR_PREFECT_AUTH="admin:hunter3",
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "hunter" not in shown.stdout + shown.stderr
+    assert "waqtor:***@db" in shown.stdout
+
+
+def test_commands_that_need_the_api_say_what_they_need(waqtor: Here) -> None:
+    refused = waqtor("campaigns", "list")
+    assert refused.returncode == 2
+    assert "waqtor keys create" in refused.stderr
+    refused = waqtor("campaigns", "list", WAQTOR_API_KEY="wq_x_y", WAQTOR_URL="http://127.0.0.1:9")
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    refused = waqtor("contacts", "import", "nothing.csv")
+    assert "no file nothing.csv" in refused.stderr
+
+
+def test_help_is_there_for_each_command(waqtor: Here) -> None:
+    assert "campaigns" in waqtor("--help").stdout
+    assert "--simulator" in waqtor("up", "--help").stdout

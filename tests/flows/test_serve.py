@@ -1,0 +1,80 @@
+"""The Prefect process on a real server: what is deployed, and that a schedule really makes runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.prefect_env import prefect_env
+from cli.processes import settings_env
+from connectors.jobs import PrefectJobs
+from core import keys
+from core.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+def ask(settings: Settings, path: str, **body: Any) -> Any:
+    return httpx.post(f"{settings.prefect_api_url}/{path}", json=body, timeout=10).raise_for_status().json()
+
+
+@pytest.fixture
+def served(prefect: Settings) -> Any:
+    """`waqtor flows`, running on the server, on a migrated installation."""
+    if not prefect.key_file.exists():
+        keys.init(prefect.key_file)
+    environment = {**os.environ, **settings_env(prefect), **prefect_env(prefect)}
+    subprocess.run([sys.executable, "-m", "cli.main", "db", "upgrade"], env=environment, check=True)
+    process = subprocess.Popen([sys.executable, "-m", "cli.main", "flows"], env=environment, start_new_session=True)
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def deployments(settings: Settings) -> dict[str, Any]:
+    return {found["name"]: found for found in ask(settings, "deployments/filter")}
+
+
+def until(condition: Any, what: str, *, seconds: float = 45) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    pytest.fail(f"within {seconds:g} s there was no {what}")
+
+
+def test_a_schedule_really_makes_runs_and_they_complete(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    """The silent break of a wrong SQLAlchemy: the server answers, and no scheduled run is ever made."""
+    sweep = until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
+    mine = {"deployments": {"id": {"any_": [sweep["id"]]}}}
+    until(lambda: ask(prefect, "flow_runs/filter", **mine), "scheduled run")
+    completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, **mine}
+    run = until(lambda: ask(prefect, "flow_runs/filter", **completed), "completed sweep", seconds=90)[0]
+    assert run["auto_scheduled"] or run["created_by"]
+
+
+def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
+    served.send_signal(signal.SIGTERM)
+    served.wait(20)
+    assert deployments(prefect)["sweep-campaigns"]["paused"] is False
+
+
+async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    until(lambda: deployments(prefect).get("send-campaign"), "deployment of campaigns")
+    jobs = PrefectJobs(prefect.prefect_api_url)
+    try:
+        await jobs.start("send-campaign/send-campaign", {"campaign_id": 987}, key="once")
+        await jobs.start("send-campaign/send-campaign", {"campaign_id": 987}, key="once")
+    finally:
+        await jobs.close()
+    deployment = deployments(prefect)["send-campaign"]["id"]
+    runs = ask(prefect, "flow_runs/filter", deployments={"id": {"any_": [deployment]}})
+    assert len([run for run in runs if run["idempotency_key"] == "once"]) == 1
