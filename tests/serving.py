@@ -1,24 +1,86 @@
-"""The API process for real: its own interpreter, its own port, its log in a file."""
+"""The API to speak to: inside the test over ASGI, or as a process of its own with its log in a file."""
 
+import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from fastapi import FastAPI
 
+from api.app import create_app
+from core import apikeys, keys
+from core.bootstrap import Platform
+from core.database import DatabaseClock, connect
+from core.ports import Clock, Connectors, Jobs
 from core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass
+class Server:
+    """The app inside this process. `key` may do everything."""
+
+    app: FastAPI
+    platform: Platform
+    key: str
+
+    @property
+    def transport(self) -> httpx.ASGITransport:
+        return httpx.ASGITransport(self.app, raise_app_exceptions=False)
+
+    def client(self, key: str | None = None) -> httpx.AsyncClient:
+        """Another client; with no header where `key` is empty."""
+        key = self.key if key is None else key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.AsyncClient(transport=self.transport, base_url="http://waqtor", headers=headers)
+
+    async def new_key(self, *scopes: str) -> str:
+        async with self.platform.database.transaction() as tx:
+            now = await self.platform.clock.now(tx)
+            return (await apikeys.create(tx, name="a test", scopes=scopes, at=now)).full
+
+
+@asynccontextmanager
+async def inside(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock) -> AsyncIterator[Server]:
+    app = create_app(settings, connectors=connectors, jobs=jobs, clock=clock)
+    async with app.router.lifespan_context(app):
+        server = Server(app, app.state.platform, "")
+        server.key = await server.new_key("admin")
+        yield server
+
+
+def new_installation(folder: Path, sqlite_template: Path) -> Settings:
+    """A master key and an empty, migrated SQLite database in `folder`."""
+    keys.init(folder / "master.key")
+    shutil.copy(sqlite_template, folder / "waqtor.db")
+    return Settings(data_dir=folder)
+
+
+def made_key(settings: Settings) -> str:
+    """A new key that may do everything."""
+
+    async def make() -> str:
+        database = connect(settings)
+        async with database.transaction() as tx:
+            made = await apikeys.create(tx, name="t", scopes=["admin"], at=await DatabaseClock().now(tx))
+        await database.close()
+        return made.full
+
+    return asyncio.run(make())
+
+
+@dataclass
 class Process:
+    settings: Settings
     url: str
     log: Path
     popen: subprocess.Popen[bytes]
@@ -61,7 +123,7 @@ def api_process(settings: Settings) -> Iterator[Process]:
             assert popen.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
-        yield Process(url, log, popen)
+        yield Process(settings, url, log, popen)
     finally:
         popen.terminate()
         popen.wait(15)

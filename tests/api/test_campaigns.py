@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 import scenes
-from core import senders
+from core import campaigns, senders
 from fakes import FakeConnector, FakeJobs
 
 
@@ -31,8 +31,6 @@ async def test_from_draft_to_every_outcome(server: Any, api: httpx.AsyncClient, 
     assert (await api.post(f"/api/v3/campaigns/{campaign_id}/launch")).json()["state"] == "running"
     while True:
         async with platform.database.transaction() as tx:
-            from core import campaigns
-
             if not await campaigns.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
                 break
     await scenes.dispatched(platform, connector, campaign_id)

@@ -1,8 +1,7 @@
 """The API process itself: how it refuses to start, what it logs, how it ends."""
 
-import asyncio
+import logging
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,70 +10,77 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.app import create_app
 from api.logs import Discreet
-from core import apikeys, keys
-from core.database import DatabaseClock, connect
+from core import keys
+from core.errors import MasterKeyWrong, SchemaBehind
 from core.settings import Settings
-from serving import Process, api_process, environment, free_port
+from serving import Process, api_process, environment, free_port, made_key, new_installation
 
 
-@pytest.fixture
-def sqlite_settings(tmp_path: Path, sqlite_template: Path) -> Settings:
-    keys.init(tmp_path / "master.key")
-    shutil.copy(sqlite_template, tmp_path / "waqtor.db")
-    return Settings(data_dir=tmp_path)
-
-
-@pytest.fixture
-def process(sqlite_settings: Settings) -> Iterator[Process]:
-    with api_process(sqlite_settings) as process:
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Process]:
+    with api_process(new_installation(tmp_path_factory.mktemp("api"), sqlite_template)) as process:
         yield process
 
 
-def made_key(settings: Settings) -> str:
-    async def make() -> str:
-        database = connect(settings)
-        async with database.transaction() as tx:
-            made = await apikeys.create(tx, name="t", scopes=["admin"], at=await DatabaseClock().now(tx))
-        await database.close()
-        return made.full
-
-    return asyncio.run(make())
+@pytest.fixture
+def installation(tmp_path: Path, sqlite_template: Path) -> Settings:
+    return new_installation(tmp_path, sqlite_template)
 
 
-def refused(settings: Settings) -> str:
+async def start(settings: Settings) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        pass
+
+
+def test_a_lost_master_key_ends_the_process_and_says_so(installation: Settings) -> None:
+    installation.key_file.unlink()
     done = subprocess.run(
         [sys.executable, "-m", "api"],
-        env=environment(settings, free_port()),
+        env=environment(installation, free_port()),
         capture_output=True,
-        timeout=30,
+        timeout=60,
         text=True,
     )
     assert done.returncode == 2, done.stderr
+    assert "is not there" in done.stderr
+    assert "waqtor keys init" in done.stderr
     assert "Traceback" not in done.stderr
-    return done.stderr
 
 
-def test_a_lost_master_key_stops_the_start_and_says_so(sqlite_settings: Settings) -> None:
-    sqlite_settings.key_file.unlink()
-    assert "is not there" in refused(sqlite_settings)
+async def test_another_master_key_is_refused(installation: Settings) -> None:
+    await start(installation)
+    installation.key_file.unlink()
+    keys.init(installation.key_file)
+    with pytest.raises(MasterKeyWrong, match="not the one the database was written with"):
+        await start(installation)
 
 
-def test_another_master_key_stops_the_start_and_says_so(sqlite_settings: Settings) -> None:
-    with api_process(sqlite_settings):
-        pass
-    sqlite_settings.key_file.unlink()
-    keys.init(sqlite_settings.key_file)
-    assert "not the one the database was written with" in refused(sqlite_settings)
+async def test_an_empty_database_is_refused(installation: Settings) -> None:
+    (installation.data_dir / "waqtor.db").unlink()
+    with pytest.raises(SchemaBehind) as refusal:
+        await start(installation)
+    assert refusal.value.hint == "Run: waqtor db upgrade"
 
 
-def test_an_empty_database_stops_the_start_and_says_so(sqlite_settings: Settings) -> None:
-    (sqlite_settings.data_dir / "waqtor.db").unlink()
-    assert "waqtor db upgrade" in refused(sqlite_settings)
+def test_a_200_mb_upload_gets_its_answer_over_the_wire(process: Process) -> None:
+    key = made_key(process.settings)
+
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nphone\n'
+        for _ in range(200):
+            yield b"1" * 1024 * 1024
+
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "multipart/form-data; boundary=x"}
+    answer = httpx.post(f"{process.url}/api/v3/contacts/import", content=body(), headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert httpx.get(f"{process.url}/readyz").json()["ok"] is True
 
 
-def test_logs_hold_no_number_and_no_secret(process: Process, sqlite_settings: Settings) -> None:
-    key = made_key(sqlite_settings)
+def test_logs_hold_no_number_and_no_secret(process: Process) -> None:
+    key = made_key(process.settings)
     with httpx.Client(base_url=process.url, headers={"Authorization": f"Bearer {key}"}) as client:
         client.post("/api/v3/contacts", json={"phone": "+966501234567", "name": "Nora"})
         client.post("/api/v3/contacts", json={"phone": "+966501234567x", "nmae": "+966501234568"})
@@ -89,7 +95,7 @@ def test_logs_hold_no_number_and_no_secret(process: Process, sqlite_settings: Se
         client.get("/webhooks/cloud/1", params={"hub.mode": "subscribe", "hub.verify_token": "verify-secret"})
         client.get("/api/v3/contacts", headers={"Authorization": f"Bearer {key}x"})
     process.popen.terminate()
-    assert process.popen.wait(15) == 0
+    assert process.popen.wait(30) == 0
     log = process.log.read_text()
     assert "nudge_failed campaign=1" in log
     assert key.split("_")[2] not in log
@@ -101,8 +107,6 @@ def test_what_others_log_is_made_discreet() -> None:
     formatter = Discreet("%(message)s")
 
     def told(text: str) -> str:
-        import logging
-
         return formatter.format(logging.LogRecord("x", 20, "x", 1, text, None, None))
 
     assert told("Key (value)=(+966501234567) exists") == "Key (value)=(<number>) exists"
@@ -111,17 +115,3 @@ def test_what_others_log_is_made_discreet() -> None:
         told("campaign=7 request=f3a9c2d41b07a1b2 took 12345678 us")
         == "campaign=7 request=f3a9c2d41b07a1b2 took 12345678 us"
     )
-
-
-def test_a_200_mb_upload_gets_its_answer_over_the_wire(process: Process, sqlite_settings: Settings) -> None:
-    key = made_key(sqlite_settings)
-
-    def body() -> Iterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nphone\n'
-        for _ in range(200):
-            yield b"1" * 1024 * 1024
-
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(f"{process.url}/api/v3/contacts/import", content=body(), headers=headers, timeout=60)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
-    assert httpx.get(f"{process.url}/readyz").json()["ok"] is True
