@@ -33,8 +33,7 @@ class Storing:
             try:
                 async with self._platform.database.transaction() as tx:
                     now = await self._platform.clock.now(tx)
-                    for body, _ in batch:
-                        await inbox.store(tx, body, at=now)
+                    await inbox.store(tx, *(body for body, _ in batch), at=now)
             except Exception as error:  # noqa: BLE001  # each who waits is told; WhatsApp posts it again
                 failure = error
             for _, done in batch:

@@ -22,8 +22,8 @@ _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)
 
 
-async def store(tx: Tx, body: bytes, *, at: datetime) -> None:
-    await tx.execute(insert(InboxItem).values(body=body, received_at=at))
+async def store(tx: Tx, *bodies: bytes, at: datetime) -> None:
+    await tx.execute(insert(InboxItem), [{"body": body, "received_at": at} for body in bodies])
 
 
 async def oldest_waiting(tx: Tx) -> datetime | None:
