@@ -63,6 +63,7 @@ TAGS = [
     {"name": "health", "description": "For those who watch the process."},
 ]
 ROUTERS = (
+    cloud.router,  # first: routes are tried in order, and thousands of webhooks a second come this way
     contacts.router,
     imports.router,
     templates.router,
@@ -75,7 +76,6 @@ ROUTERS = (
     messages.router,
     events.router,
     api_keys.router,
-    cloud.router,
     health.router,
     docs.router,
 )
