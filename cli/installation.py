@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from cli.settings import load_settings
-from core import apikeys, keys, schema, senders
+from core import apikeys, idempotency, keys, schema, senders
 from core.database import DatabaseClock, connect
 
 console = Console()
@@ -63,7 +63,7 @@ def keys_rotate(_: argparse.Namespace) -> int:
             await schema.require_current(database)
             key = keys.with_new_encryption_key(settings.key_file)
             async with database.transaction() as tx:
-                number = await senders.reseal(tx, key)
+                number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key)
         finally:
             await database.close()
         keys.without_old_encryption_keys(settings.key_file)  # only now that all is committed under the new one

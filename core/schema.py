@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -67,6 +66,8 @@ async def require_current(database: Database) -> None:
 
 async def drift(database: Database) -> list[str]:
     """Where the database differs from the models; empty when they agree."""
+
+    from alembic.autogenerate import compare_metadata  # half a second, and no process that serves asks for it
 
     def compare(connection: Connection) -> list[str]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

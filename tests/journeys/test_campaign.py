@@ -1,0 +1,106 @@
+"""A campaign through every process: it arrives, it can be stopped, and a death in the middle changes nothing."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cli.local import Local
+from waqtor import Client
+
+pytestmark = pytest.mark.slow
+
+
+def flow_runs(local: Local) -> list[int]:
+    """Process ids of the campaigns' runs of this installation."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    runner = local.stack.pid("flows")
+    rows = (line.split(None, 2) for line in listed.splitlines()[1:])
+    return [int(pid) for pid, parent, what in rows if int(parent) == runner and "prefect.engine" in what]
+
+
+def test_everybody_has_a_true_outcome(scene: Callable[..., Any]) -> None:
+    spring = scene(60)
+    spring.launch()
+    campaign = spring.finished()
+    assert campaign.state == "finished"
+    verdict = spring.verdict()
+    assert verdict.recipients == 60
+    assert verdict.agrees, verdict
+    assert verdict.unknown_with_effect + verdict.unknown_without_effect == 0
+
+
+def test_a_killed_run_is_taken_up_and_repeats_nothing(scene: Callable[..., Any], local: Local) -> None:
+    spring = scene(150, rate=25.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 10, "first messages")
+    for pid in flow_runs(local):
+        os.kill(pid, signal.SIGKILL)
+    assert spring.finished().state == "finished"
+    verdict = spring.verdict()
+    assert verdict.agrees, verdict
+    assert verdict.recipients == 150
+
+
+def test_a_pause_acts_within_a_second_and_resume_goes_on(scene: Callable[..., Any], client: Client) -> None:
+    spring = scene(150, rate=25.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 10, "first messages")
+    client.campaigns.pause(spring.campaign_id, reason="price changed")
+    time.sleep(1)
+    then = spring.effects()
+    time.sleep(2)
+    assert spring.effects() == then
+    assert spring.now().state_reason == "price changed"
+    client.campaigns.resume(spring.campaign_id)
+    assert spring.finished().state == "finished"
+    assert spring.verdict().agrees
+
+
+def test_the_kill_switch_stops_everything_within_a_second(scene: Callable[..., Any], client: Client) -> None:
+    spring = scene(150, rate=25.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 10, "first messages")
+    client.sending.stop("wrong picture")
+    try:
+        time.sleep(1)
+        then = spring.effects()
+        time.sleep(2)
+        assert spring.effects() == then
+    finally:
+        client.sending.start()
+    assert spring.finished().state == "finished"
+    assert spring.verdict().agrees
+
+
+def test_who_says_stop_while_queued_is_not_written_to(scene: Callable[..., Any], local: Local, client: Client) -> None:
+    spring = scene(150, rate=15.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 2, "first messages")
+    last = spring.phones[-1].removeprefix("+")
+    local.simulator("POST", f"contacts/{last}/say", text="إيقاف", to=spring.number)
+    spring.finished()
+    reasons = {person.reason for person in client.campaigns.recipients(spring.campaign_id, state="skipped")}
+    assert reasons == {"opted_out"}
+    assert spring.verdict().agrees
+
+
+def test_an_expired_token_pauses_the_sender_and_a_new_one_goes_on(
+    scene: Callable[..., Any], local: Local, client: Client
+) -> None:
+    spring = scene(150, rate=25.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 10, "first messages")
+    local.simulator("POST", "accounts", phone_number_id=spring.number, token_expired=True)
+    spring.until(lambda: client.senders.get(spring.sender_id).state == "paused", "paused sender")
+    assert client.senders.get(spring.sender_id).state_reason == "token_expired"
+    local.simulator("POST", "accounts", phone_number_id=spring.number, token="fresh", token_expired=False)
+    client.senders.replace_token(spring.sender_id, "fresh")
+    assert spring.finished().state == "finished"
+    verdict = spring.verdict()
+    assert verdict.agrees
+    assert verdict.recipients == 150
