@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import orjson
 from sqlalchemy import TextClause, event, make_url, text
 from sqlalchemy.engine import Connection
@@ -46,6 +47,14 @@ def _begin_sqlite(connection: Connection) -> None:
     # since; taking the lock at BEGIN makes it wait instead.
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _roll_back_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry, __: BaseException | None) -> None:
+    # A cancelled statement's cursor lives on in the traceback, and while it does sqlite3 closes the connection
+    # only half: the write lock would stay and stop everybody. Queued before the close, in the driver's thread.
+    driver: aiosqlite.Connection = connection.driver_connection
+    if driver._connection is not None:
+        driver._tx.put_nowait((None, driver._connection.rollback))
 
 
 class Database:
@@ -93,6 +102,7 @@ def connect(settings: Settings) -> Database:
         engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite(settings.sqlite_busy_timeout_s))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
         return Database(engine)
     options["connect_args"] = {
         "server_settings": {"synchronous_commit": "on", "application_name": "waqtor", "timezone": "UTC"}

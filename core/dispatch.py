@@ -181,8 +181,10 @@ class Dispatcher:
 
     async def _until_woken(self, seconds: float) -> None:
         self._woken.clear()
+        # Not wait_for(): before Python 3.12 it swallows a cancellation that comes together with the answer.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     async def _wind_up(self) -> None:
         """Stopped half-way: what was handed over still gets its answer, what was not goes back to the queue."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, text
 
-from core.database import Tx
+from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import SenderMoved, SwitchTurned, publish
 from core.keys import MasterKey
@@ -14,6 +14,7 @@ from core.ports import SenderConfig
 
 MAX_RATE = 10_000  # Meta's top tier is 1,000; the rest is room for a local simulator
 SENDING = "sending"
+_SWITCH_LOCK = 7_726_004
 ACTIVE, PAUSED, BLOCKED = "active", "paused", "blocked"
 
 
@@ -124,8 +125,10 @@ async def sending_switch(tx: Tx) -> Switch:
 
 
 async def hold_switch(tx: Tx) -> None:
-    """Whoever turns the kill switch waits for the transactions that hold it so, and none follows unseen."""
-    await tx.execute(select(Switch.name).where(Switch.name == SENDING).with_for_update(read=True))
+    """Whoever turns the kill switch waits for the transactions that hold it so, and those that come after wait
+    for the turn. (Row locks would let them pass by: with enough senders the switch would never get its turn.)"""
+    if is_postgres(tx):  # on SQLite BEGIN IMMEDIATE holds everything
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock_shared({_SWITCH_LOCK})"))
 
 
 async def sending(tx: Tx) -> Switch:
@@ -134,6 +137,8 @@ async def sending(tx: Tx) -> Switch:
 
 
 async def turn_sending(tx: Tx, *, is_on: bool, reason: str, at: datetime) -> None:
+    if is_postgres(tx):
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock({_SWITCH_LOCK})"))
     switch = await tx.get_one(Switch, SENDING, with_for_update=True)
     switch.is_on, switch.reason, switch.changed_at = is_on, reason, at
     await publish(tx, SwitchTurned(name=SENDING, is_on=is_on, reason=reason), at=at)

@@ -66,8 +66,7 @@ class Gate:
 
 
 async def gate(tx: Tx, campaign_id: int) -> Gate:
-    if is_postgres(tx):
-        await senders.hold_switch(tx)
+    await senders.hold_switch(tx)
     # Not shared: this transaction is going to change them, and an upgrade can deadlock. Not so hard either that
     # an inbound message, whose row refers to the sender, has to wait while we wait for its receipts.
     query = (
