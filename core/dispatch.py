@@ -71,16 +71,17 @@ class Dispatcher:
     async def _turn(self) -> float:
         """One transaction. Returns the seconds until there is something to do, if nothing comes back before."""
         answers, self._answers = self._answers, []
-        intents: list[Intent] = []
+        plan = _Plan(intents=[], claims=[], stop=None, wait_s=0)
         try:
             async with self._platform.database.transaction() as tx:
                 plan = await self._settle_and_intend(tx, answers)
-                intents = plan.intents
         except BaseException as error:
             # Whether or not the commit went through, nothing was handed over for these intents: that is their
             # answer. The answers that were to be written down are still to be, also when we are being stopped.
-            self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in intents]
-            self._unsettled += len(intents)
+            # Of the claims, those before and those after may be ours: which ones, their tokens tell.
+            self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in plan.intents]
+            self._unsettled += len(plan.intents)
+            self._claims = list({(one.recipient_id, one.token): one for one in self._claims + plan.claims}.values())
             self._lease_until = datetime.min.replace(tzinfo=UTC)  # renewed or not, that may be rolled back
             if not is_passing(error):
                 raise
@@ -88,9 +89,9 @@ class Dispatcher:
             await asyncio.sleep(_RETRY_S)
             return 0.0
         self._claims, self._stop = plan.claims, plan.stop
-        self._unsettled += len(intents) - len(answers)
-        self._handed_over += len(intents)
-        for intent in intents:
+        self._unsettled += len(plan.intents) - len(answers)
+        self._handed_over += len(plan.intents)
+        for intent in plan.intents:
             task = asyncio.create_task(self._hand_over(intent))
             self._flying.add(task)
             task.add_done_callback(self._flying.discard)

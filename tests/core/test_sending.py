@@ -338,9 +338,11 @@ async def test_a_run_cancelled_at_any_moment_leaves_nothing_half_done(
         running = asyncio.create_task(run)
         await asyncio.sleep(0.02 + number * 0.0037)
         running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        (result,) = await asyncio.gather(running, return_exceptions=True)
         states = await _states(platform)
+        if isinstance(result, Rest):  # it was done before it was stopped
+            break
+        assert isinstance(result, asyncio.CancelledError)
         assert set(states) <= {"sent", "queued"}
         assert states.get("sent", 0) == len(connector.effects)
     connector.delay_s = 0
