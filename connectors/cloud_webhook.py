@@ -49,7 +49,7 @@ def parse(body: bytes) -> ParsedWebhook:
         number_id = _number_id(value)
         if kind == "messages":
             for status in _items(value, "statuses"):
-                receipt = _receipt(status)
+                receipt = _receipt(status, number_id)
                 if receipt is None:
                     ignored += 1
                 else:
@@ -109,13 +109,14 @@ def _at(item: Json) -> datetime | None:
         return None
 
 
-def _receipt(status: Json) -> Receipt | None:
+def _receipt(status: Json, number_id: str | None) -> Receipt | None:
     provider_id, name, at = status.get("id"), status.get("status"), _at(status)
     rank = RANKS.get(name) if isinstance(name, str) else None
     if rank is None or at is None or not isinstance(provider_id, str) or not provider_id:
         return None
     error = _failure(status) if rank == "failed" else None
-    return Receipt(provider_id, client_id_of(status.get("biz_opaque_callback_data")), rank, at, error)
+    client_id = client_id_of(status.get("biz_opaque_callback_data"))
+    return Receipt(provider_id, client_id, rank, at, error, sender_phone_number_id=number_id)
 
 
 def _failure(status: Json) -> SendError | None:

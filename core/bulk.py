@@ -26,6 +26,17 @@ def in_ids(tx: Tx, parameter: str = "ids") -> str:
     return f"IN (SELECT value FROM json_each(:{parameter}))"
 
 
+def names(values: Iterable[str]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def in_names(tx: Tx) -> str:
+    """`IN (…)` over the parameter `names`, made by `names()`."""
+    if is_postgres(tx):
+        return "IN (SELECT jsonb_array_elements_text(CAST(:names AS jsonb)))"
+    return "IN (SELECT value FROM json_each(:names))"
+
+
 def table(tx: Tx, **columns: str) -> str:
     """`(…) AS r` with these columns (name = PostgreSQL type) over the parameter `rows`."""
     if is_postgres(tx):

@@ -87,31 +87,22 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
     """Take receipts in any order and any number of times; returns how many messages of ours they touched.
 
     A receipt proves that WhatsApp has the message, so it settles a doubt. A message whose sender still waits
-    for the answer keeps its state: the holder of the lease settles it, with the receipt already there.
+    for the answer keeps its state: the holder of the lease settles it, with the receipt already there. Only the
+    number that sent a message speaks for it.
     """
+    ours = await _reported_on(tx, receipts)
     reported: dict[str, _Reported] = {}
-    by_provider: dict[str, str] = {}
-    nameless = {receipt.provider_id for receipt in receipts if receipt.client_id is None}
-    if nameless:
-        rows = await tx.execute(
-            select(Message.provider_id, Message.client_id).where(Message.provider_id.in_(list(nameless)))
-        )
-        by_provider = {row[0]: row[1] for row in rows}
     opted_out: set[str] = set()
     for receipt in receipts:
-        name = receipt.client_id or by_provider.get(receipt.provider_id)
-        if name is None:
+        key = receipt.provider_id if receipt.client_id is None else receipt.client_id
+        name, number = ours.get(key, ("", None))
+        if not name or receipt.sender_phone_number_id not in (None, number):
             continue
         reported.setdefault(name, _Reported(receipt.provider_id)).add(receipt)
         if isinstance(receipt.error, PermanentRecipient) and receipt.error.opted_out:
             opted_out.add(name)
     if not reported:
         return 0
-    if is_postgres(tx):
-        # In order of id, as settling does: two that touch the same messages never deadlock.
-        await tx.execute(
-            select(Message.id).where(Message.client_id.in_(list(reported))).order_by(Message.id).with_for_update()
-        )
     # failed only where nothing newer says it arrived: delivered and read outrank it.
     fails = "(r.failed = 1 AND r.rank < 2 AND messages.receipt < 2)"
     stays_failed = "(messages.receipt = -1 AND r.rank < 2)"
@@ -173,6 +164,27 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             await consents.opt_out(tx, row.contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
     await publish(tx, ReceiptsArrived(**by_kind), at=at)
     return len(touched)
+
+
+async def _reported_on(tx: Tx, receipts: Sequence[Receipt]) -> dict[str, tuple[str, str]]:
+    """The messages these are about, by the id they were reported under: our client id, and the number that sent
+    it. Locked in order of id, as settling does: two that touch the same messages never deadlock."""
+    found: dict[str, tuple[str, str]] = {}
+    named = {receipt.client_id for receipt in receipts if receipt.client_id is not None}
+    nameless = {receipt.provider_id for receipt in receipts if receipt.client_id is None}
+    for column, names in (("client_id", named), ("provider_id", nameless)):
+        if names:
+            rows = await bulk.run(
+                tx,
+                f"""
+                SELECT m.{column}, m.client_id, s.phone_number_id FROM messages m JOIN senders s ON s.id = m.sender_id
+                WHERE m.{column} {bulk.in_names(tx)} AND m.direction = 'out'
+                ORDER BY m.id {"FOR NO KEY UPDATE OF m" if is_postgres(tx) else ""}
+                """,
+                names=bulk.names(names),
+            )
+            found.update({reported_as: (name, number) for reported_as, name, number in rows})
+    return found
 
 
 async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> int | None:

@@ -216,13 +216,18 @@ Rank = Literal["sent", "delivered", "read", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A status of one of our messages. `client_id` is ours (echoed callback data), where it came back."""
+    """A status of one of our messages. `client_id` is ours (echoed callback data), where it came back.
+
+    `sender_phone_number_id` is the number that reports, where the network names it: only its own messages are
+    touched, so that nobody who can sign for one number speaks for another.
+    """
 
     provider_id: str
     client_id: str | None
     status: Rank
     at: datetime
     error: SendError | None = None
+    sender_phone_number_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

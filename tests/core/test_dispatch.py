@@ -1,9 +1,11 @@
 """One run of a campaign, on both databases: what is sent, to whom, how many at once, and what stops it."""
 
+from datetime import UTC, datetime
+
 import scenes
-from core import campaigns
+from core import campaigns, messages
 from core.bootstrap import Platform
-from core.ports import Ambiguous
+from core.ports import Ambiguous, Receipt
 from fakes import FakeConnector
 
 
@@ -40,3 +42,22 @@ async def test_a_doubt_is_not_repeated(platform: Platform, connector: FakeConnec
     await scenes.dispatched(platform, connector, campaign.id)
     assert len(connector.calls) == 5
     assert (await scenes.progress(platform, campaign.id)).sending == 5
+
+
+async def test_a_number_speaks_only_for_its_own_messages(platform: Platform, connector: FakeConnector) -> None:
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, name="ours"))
+    await scenes.a_sender(platform, name="theirs")
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    sent = connector.effects[0]
+
+    async def reported(number: str) -> int:
+        receipt = Receipt("wamid.x", sent.client_id, "read", datetime.now(UTC), sender_phone_number_id=number)
+        async with platform.database.transaction() as tx:
+            return await messages.apply_receipts(tx, [receipt], at=await platform.clock.now(tx))
+
+    assert await reported("id-theirs") == 0
+    assert (await scenes.progress(platform, campaign.id)).read == 0
+    assert await reported("id-ours") == 1
+    assert (await scenes.progress(platform, campaign.id)).read == 1
