@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,14 +33,17 @@ SCALED: dict[str, Any] = {
     "request_timeout_s": 3,
     "lease_margin_s": 1,
     "silence_window_s": 6,
-    "sweep_interval_s": 6,
+    "sweep_interval_s": 8,
     "batch_s": 3,
 }
-_ROUNDS_PER_STACK = 3
+_ROUNDS_PER_STACK = 4
+_APART_S = 1.0  # launches; each starts a process, which takes seconds of one core
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
+    for asking in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it deaf to Ctrl-C
+        signal.signal(asking, signal.default_int_handler)
     out: Path = asked.out
     wanted = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
     done = {} if asked.seed is not None else _read(out)
@@ -131,7 +135,7 @@ async def _round(
             json={"name": f"round-{number}", "body": "Hello {name}", "cloud_name": "spring_offer"},
         )
         world = World(local, database, client, Victims(local, postgres), watch, template["id"], number)
-        runs = [Run(world, plan) for plan in plans]
+        runs = [Run(world, plan, wait_s=place * _APART_S) for place, plan in enumerate(plans)]
         for run in runs:
             await run.prepare()
         ended = await asyncio.gather(*(run.go(timeout_s=timeout_s) for run in runs), return_exceptions=True)

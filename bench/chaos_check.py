@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, text
 
-from bench.chaos_run import Run, _moment
+from bench.chaos_run import Run, moment
 from cli import oracle
 from core.database import Tx
 
@@ -92,10 +92,10 @@ def _own_rules(run: Run, rows: list[Row], requests: list[Row]) -> dict[str, list
         is_cancelled = row["state"] == "queued" and row["recipient_reason"] == "cancelled"
         if expected != row["recipient_state"] and not is_cancelled and row["recipient_state"] != "skipped":
             disagree.append(row["client_id"])
-        at = _moment(row["at"])
+        at = moment(row["at"])
         if row["campaign_id"] == run.campaigns[0] and any(since < at < till for since, till in run.pauses):
             paused.append(row["client_id"])
-        if row["stopped_at"] and (at - _moment(row["stopped_at"])).total_seconds() > _STOP_GRACE_S:
+        if row["stopped_at"] and (at - moment(row["stopped_at"])).total_seconds() > _STOP_GRACE_S:
             stopped.append(row["client_id"])
     return {
         "effects nobody knows of": strangers,

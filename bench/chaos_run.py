@@ -42,6 +42,7 @@ class Run:
 
     world: World
     plan: Seed
+    wait_s: float = 0.0
     sender_id: int = 0
     number_id: str = ""
     campaigns: list[int] = field(default_factory=list)
@@ -85,6 +86,7 @@ class Run:
 
     async def go(self, *, timeout_s: float) -> None:
         """Until it is at rest, or its time is up."""
+        await asyncio.sleep(self.wait_s)
         began = time.monotonic()
         for campaign in self.campaigns:
             await self.world.client.ask("POST", f"/api/v3/campaigns/{campaign}/launch")
@@ -130,7 +132,7 @@ class Run:
             try:
                 async with self.world.database.reading() as tx:
                     moments = (await tx.execute(query, {"campaign": campaign})).scalars().all()
-                return sum(_moment(one).timestamp() >= since for one in moments)
+                return sum(moment(one).timestamp() >= since for one in moments)
             except Exception:  # noqa: BLE001  the database may have been struck as well
                 await asyncio.sleep(0.2)
         return 0
@@ -189,7 +191,7 @@ class Run:
         return await asyncio.to_thread(self.world.local.simulator, method, path, **body)
 
 
-def _moment(stored: Any) -> datetime:
+def moment(stored: Any) -> datetime:
     """A time as the bare driver hands it out: text on SQLite, aware on PostgreSQL."""
     moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -68,7 +68,7 @@ class Victims:
         """The process that runs this campaign's flow; waits a little for one to be there."""
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
-            for run_id, pid in (await asyncio.to_thread(_flow_runs, self._local.stack.mark)).items():
+            for run_id, pid in (await asyncio.to_thread(flow_runs, self._local.stack.mark)).items():
                 if await self._sends(run_id) == campaign_id:
                     try:
                         return psutil.Process(pid)
@@ -88,7 +88,7 @@ class Victims:
         return self._campaign_of[run_id]
 
 
-def _flow_runs(mark: str) -> dict[str, int]:
+def flow_runs(mark: str) -> dict[str, int]:
     """Run id → the oldest process that carries it."""
     found: dict[str, int] = {}
     for pid in sorted(marked(mark)):
