@@ -114,7 +114,7 @@ def create_app(
 
     app = FastAPI(
         title="WaQtor API",
-        version="3.0.0",
+        version="3.0.0.dev0",
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,

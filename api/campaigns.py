@@ -13,7 +13,7 @@ from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
-from core import campaigns
+from core import campaigns, runs
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
@@ -22,7 +22,6 @@ router = APIRouter(prefix="/api/v3/campaigns", tags=["campaigns"], route_class=O
 logger = logging.getLogger(__name__)
 
 State = Literal["draft", "running", "paused", "cancelled", "finished"]
-DEPLOYMENT = "send-campaign/send-campaign"
 
 
 class Audience(Body):
@@ -186,9 +185,7 @@ def _nudge(platform: Platform, campaign: Campaign) -> Work:
 
     async def nudge() -> None:
         try:
-            await platform.jobs.start(
-                DEPLOYMENT, {"campaign_id": campaign_id}, key=f"campaign:{campaign_id}:{launches}"
-            )
+            await platform.jobs.start(runs.SEND, {"campaign_id": campaign_id}, key=f"campaign:{campaign_id}:{launches}")
         except JobsUnavailable as error:
             logger.warning("nudge_failed campaign=%s why=%s", campaign_id, error)
         except Exception:  # nobody waits for this answer, and the sweep does the same later

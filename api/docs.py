@@ -24,12 +24,12 @@ _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-in
 
 
 @router.get("/")
-async def landing() -> HTMLResponse:
-    body = """<h1>WaQtor</h1><p>A self-hosted WhatsApp automation platform. This process answers its API.</p><ul>
+async def landing(request: Request) -> HTMLResponse:
+    body = f"""<h1>WaQtor</h1><p>A self-hosted WhatsApp automation platform. This process answers its API.</p><ul>
     <li><a href="/docs">Reference of the API</a></li><li><a href="/openapi.json">OpenAPI</a></li>
     <li><a href="/readyz">Is it ready?</a></li></ul>
-    <p>Make a key with <code>waqtor keys create</code>, then:</p>
-    <pre>curl -H "Authorization: Bearer $WAQTOR_API_KEY" http://127.0.0.1:8080/api/v3/campaigns</pre>"""
+    <p>Make a key with <code>waqtor keys create my-laptop</code>, then:</p>
+    <pre>curl -H "Authorization: Bearer $WAQTOR_API_KEY" {escape(str(request.base_url))}api/v3/campaigns</pre>"""
     return _html("WaQtor", body)
 
 

@@ -143,7 +143,7 @@ async def replace_token(sender_id: Id, body: TokenIn, platform: PlatformDep, tx:
 )
 async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> SenderOut:
     """Nothing more leaves from this account until it is resumed; counts before the next message."""
-    sender = await senders.get(tx, sender_id)
+    sender = await senders.get(tx, sender_id, lock=True)
     await senders.move(tx, sender, senders.PAUSED, reason=(body or PauseIn()).reason, at=now)
     return SenderOut.model_validate(sender)
 
@@ -156,6 +156,6 @@ async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = N
 )
 async def resume_sender(sender_id: Id, tx: Tx, now: Now) -> SenderOut:
     """Let it work again. Its running campaigns go on with the next sweep."""
-    sender = await senders.get(tx, sender_id)
+    sender = await senders.get(tx, sender_id, lock=True)
     await senders.move(tx, sender, senders.ACTIVE, reason="", at=now)
     return SenderOut.model_validate(sender)

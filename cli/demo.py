@@ -12,25 +12,29 @@ from cli.demo_people import write_csv
 from cli.funnel import picture
 from cli.local import Local
 from cli.oracle import Book, Verdict, compare, ledger
-from cli.processes import addresses
+from cli.processes import Stack, addresses
 from cli.remote import watch
+from core.errors import Conflict
+from core.settings import Settings
 from simulator.config import ACCOUNT_ID, NUMBER_ID
 from waqtor import Client
 from waqtor.campaigns import Campaign
 
 _RATE = 80  # Meta's own for a new number
 _RECEIPTS_S = 45.0  # after the last message: most reads have come by then, sixty times faster than in life
-_MESSAGE = "Hello {name}, our spring offer has begun: 20 % off until Friday."
+_MESSAGE = "Hello {name}, our spring offer has begun: 20% off all plants until Sunday."  # as approved
 console = Console()
 
 
 def demo(*, once: bool, people: int) -> int:
     """0 when our books and the ledger agree; 1 when they do not."""
     folder = Path(".waqtor") / "demo"
+    if Stack(Settings(data_dir=folder), ()).running():
+        raise Conflict("A demo is running here already.", hint="Stop it with Ctrl-C where it runs.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     local = Local(folder, profile="demo", any_ports=False, silence_window_s=20, sweep_interval_s=20)
-    began = time.monotonic()
+    began, agrees = time.monotonic(), False
     console.rule("[bold]WaQtor demo")
     console.print("Starting WhatsApp (simulated), the API, Prefect and the worker …")
     try:
@@ -45,12 +49,12 @@ def demo(*, once: bool, people: int) -> int:
             console.print("It all stays up until Ctrl-C.")
             while True:
                 time.sleep(3600)
-        return 0 if agrees else 1
     except KeyboardInterrupt:
-        return 0
+        pass
     finally:
         console.print("Stopping …")
         local.stack.stop()
+    return 0 if agrees else 1
 
 
 def _campaign(local: Local, client: Client, folder: Path, people: int) -> Campaign:

@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED_DISK_BYTES = 1024**3
 LARGEST_SKEW_S = 1.0
 # Read by the tests and the checks, not by Settings.
-OTHER_VARIABLES = {"WAQTOR_REQUIRE_ALL", "WAQTOR_TEST_PG_URL"}
+# Not settings of the platform: of the SDK, and of our own tests.
+OTHER_VARIABLES = {"WAQTOR_API_KEY", "WAQTOR_URL", "WAQTOR_REQUIRE_ALL", "WAQTOR_TEST_PG_URL"}
 # Versions outside these start, answer and do harm; the rest fails loudly by itself.
 SILENT = {
     "sqlalchemy": "with 2.1 Prefect's scheduler creates no runs while its server goes on answering",

@@ -9,6 +9,7 @@ from pathlib import Path
 from cli import installation, remote
 from cli.settings import load_settings
 from core.errors import WaqtorError
+from simulator.profiles import PROFILES
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -39,6 +40,9 @@ def _up(asked: argparse.Namespace) -> int:
     from cli.processes import Stack, children, up
 
     settings = load_settings()
+    if asked.simulator and "cloud_api_url" not in settings.model_fields_set:
+        simulated = f"http://127.0.0.1:{settings.simulator_port}/v23.0"
+        settings = settings.model_copy(update={"cloud_api_url": simulated})
     return up(Stack(settings, children(settings, simulator=asked.simulator)))
 
 
@@ -101,12 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         return made.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     add("up", "run everything, restart what dies, stop with Ctrl-C", _up).add_argument(
-        "--simulator", metavar="PROFILE", help="also run a simulated WhatsApp: demo, top, bench, chaos"
+        "--simulator",
+        choices=sorted(PROFILES),
+        help="also run a simulated WhatsApp, and write to it instead of the real one",
     )
     add("api", "run the REST API", _api)
     add("flows", "run the worker that sends campaigns", _flows)
     simulator = add("simulator", "run a simulated WhatsApp", _simulator)
-    simulator.add_argument("--profile", default="demo")
+    simulator.add_argument("--profile", default="demo", choices=sorted(PROFILES))
     simulator.add_argument("--seed", type=int, default=1)
     demo = add("demo", "a first campaign against a simulated WhatsApp, in a data directory of its own", _demo)
     demo.add_argument("--once", action="store_true", help="stop after the result")

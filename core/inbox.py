@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 
 from core import contacts, messages
 from core.bootstrap import Platform
-from core.database import Tx, is_passing
+from core.database import Tx, is_passing, is_postgres
 from core.errors import Invalid
 from core.models import InboxItem
 from core.ports import ParsedWebhook
@@ -18,6 +18,7 @@ Parse = Callable[[bytes], ParsedWebhook]
 """Reads a body; raises `Invalid`. Given by the edge, which knows the network's wire form."""
 
 _BATCH = 20
+_WORKER_LOCK = 7_726_005
 _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ async def apply_waiting(platform: Platform, parse: Parse) -> int:
 
 async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: bool = False) -> int:
     async with platform.database.transaction() as tx:
+        if is_postgres(tx):
+            # Workers take turns: replies and receipts of the same people come in any order, and two transactions
+            # that take them up in different order would deadlock.
+            await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WORKER_LOCK})"))
         now = await platform.clock.now(tx)
         items = (
             await tx.execute(
@@ -53,7 +58,6 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
                 .where(InboxItem.applied_at.is_(None))
                 .order_by(InboxItem.id)
                 .limit(limit)
-                .with_for_update(skip_locked=True)
             )
         ).all()
         if not items:

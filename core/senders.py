@@ -64,8 +64,9 @@ async def create(
     return sender
 
 
-async def get(tx: Tx, sender_id: int) -> Sender:
-    sender = await tx.get(Sender, sender_id)
+async def get(tx: Tx, sender_id: int, *, lock: bool = False) -> Sender:
+    """Locked by who is about to change it: a run that sends by it may be doing so too."""
+    sender = await tx.get(Sender, sender_id, with_for_update=True if lock else None)
     if sender is None:
         raise NotFound(f"There is no sender {sender_id}.", field="sender_id")
     return sender
@@ -98,7 +99,7 @@ def verify_token(sender: Sender, key: MasterKey) -> str:
 
 async def replace_token(tx: Tx, key: MasterKey, sender_id: int, *, access_token: str, at: datetime) -> Sender:
     """A new access token, e.g. after the old one expired; sets the sender to work again."""
-    sender = await get(tx, sender_id)
+    sender = await get(tx, sender_id, lock=True)
     sender.secrets = key.encrypt({**key.decrypt(sender.secrets), "access_token": access_token})
     await move(tx, sender, ACTIVE, reason="", at=at)
     return sender
@@ -117,11 +118,6 @@ async def reseal(tx: Tx, key: MasterKey) -> int:
     for sender in senders:
         sender.secrets = key.reseal(sender.secrets)
     return len(senders)
-
-
-async def sending_switch(tx: Tx) -> Switch:
-    """The kill switch as it stands; `core.sending.gate` reads it under a lock before each intent."""
-    return await tx.get_one(Switch, SENDING)
 
 
 async def hold_switch(tx: Tx) -> None:

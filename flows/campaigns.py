@@ -79,5 +79,5 @@ async def _show_result(campaign_id: int, progress: Progress) -> None:
     await acreate_table_artifact(
         [{"outcome": outcome, "reason": reason, "recipients": number} for outcome, reason, number in rows],
         key=f"campaign-{campaign_id}-result",
-        description="What became of every recipient, by outcome and reason.",
+        description="What had become of every recipient when this run ended; receipts that came later are in the API.",
     )

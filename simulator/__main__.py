@@ -16,9 +16,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same contacts")
-    parser.add_argument(
-        "--state", type=Path, help="SQLite file of ledger and settings; none: forgotten at the end"
-    )
+    parser.add_argument("--state", type=Path, help="SQLite file of ledger and settings; none: forgotten at the end")
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster than real the clock runs")
     parser.add_argument("--callback-url", default="", help="where the default number's webhooks go")
     parser.add_argument("--verify-token", default="")

@@ -19,9 +19,7 @@ _DRAIN_STEPS_S = (0.0, 0.01, 0.1, 1.0, 5.0)
 class Answer(web.Response):
     """A JSON answer. With a ledger row, the row learns when the whole answer has gone to the socket."""
 
-    def __init__(
-        self, body: bytes, status: int = 200, *, row: Request | None = None, ledger: Ledger | None = None
-    ):
+    def __init__(self, body: bytes, status: int = 200, *, row: Request | None = None, ledger: Ledger | None = None):
         super().__init__(body=body, status=status, content_type="application/json")
         self._row = row
         self._ledger = ledger
@@ -54,9 +52,7 @@ def as_json(value: object, status: int = 200) -> Answer:
     return Answer(orjson.dumps(value), status)
 
 
-def refusal(
-    error: GraphError, trace: str, *, row: Request | None = None, ledger: Ledger | None = None
-) -> Answer:
+def refusal(error: GraphError, trace: str, *, row: Request | None = None, ledger: Ledger | None = None) -> Answer:
     """A Graph error as an answer."""
     return Answer(orjson.dumps(error.body(trace)), error.status, row=row, ledger=ledger)
 

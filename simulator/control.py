@@ -188,8 +188,7 @@ class Control:
 
     async def _last_wamid(self, number: Number, contact_number: str) -> str:
         rows = await self.world.ledger.query(
-            'SELECT wamid FROM requests WHERE "to" = ? AND phone_number_id = ? AND accepted'
-            " ORDER BY seq DESC LIMIT 1",
+            'SELECT wamid FROM requests WHERE "to" = ? AND phone_number_id = ? AND accepted ORDER BY seq DESC LIMIT 1',
             (contact_number, number.id),
         )
         return str(rows[0]["wamid"]) if rows else ""
@@ -267,11 +266,7 @@ def _button(button: Any) -> tuple[str, dict[str, Any], str]:
     """A template's quick reply when it is a text, a reply button or list row when it has an id."""
     if isinstance(button, str):
         return "button", {"button": {"payload": button, "text": button}}, button
-    if (
-        isinstance(button, dict)
-        and isinstance(button.get("id"), str)
-        and isinstance(button.get("title"), str)
-    ):
+    if isinstance(button, dict) and isinstance(button.get("id"), str) and isinstance(button.get("title"), str):
         kind = "list_reply" if button.get("list") else "button_reply"
         reply = {"id": button["id"], "title": button["title"]}
         return "interactive", {"interactive": {"type": kind, kind: reply}}, button["title"]

@@ -99,9 +99,7 @@ class Faults:
         self.remove()
         self._made = 0
 
-    def on_call(
-        self, *, path: str, number: str, to: str = "", callback: str = "", key: str = ""
-    ) -> Fault | None:
+    def on_call(self, *, path: str, number: str, to: str = "", callback: str = "", key: str = "") -> Fault | None:
         """The fault for this Graph call. A rule that names no path means the messages endpoint."""
         for fault in self.calls:
             wanted = fault.match.get("path")
@@ -115,19 +113,13 @@ class Faults:
         """The fault for this status or inbound message (`status` is then "inbound")."""
         for fault in self.webhooks:
             wanted = fault.match.get("status")
-            if (not wanted or wanted == status) and self._applies(
-                fault, number, to, callback, f"{key}|{status}"
-            ):
+            if (not wanted or wanted == status) and self._applies(fault, number, to, callback, f"{key}|{status}"):
                 return fault
         return None
 
     def _applies(self, fault: Fault, number: str, to: str, callback: str, key: str) -> bool:
         match = fault.match
-        if (
-            fault.remaining == 0
-            or match.get("phone_number_id", number) != number
-            or match.get("to", to) != to
-        ):
+        if fault.remaining == 0 or match.get("phone_number_id", number) != number or match.get("to", to) != to:
             return False
         if not callback.startswith(match.get("callback_prefix", "")):
             return False
@@ -146,11 +138,7 @@ def _how_often(wanted: dict[str, Any]) -> tuple[int | None, float | None]:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ControlError("count must be a whole number from 1", field="count")
     if probability is not None:
-        if (
-            isinstance(probability, bool)
-            or not isinstance(probability, (int, float))
-            or not 0 <= probability <= 1
-        ):
+        if isinstance(probability, bool) or not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
             raise ControlError("probability must be between 0 and 1", field="probability")
         return count, float(probability)
     return (1 if count is None else count), None

@@ -157,11 +157,7 @@ class Graph:
         return as_json({"data": [number | {"status": words[number["status"]]} for number in shown]})
 
     async def list_templates(self, request: web.Request, account: Account) -> Answer:
-        wanted = {
-            key: request.query[key]
-            for key in ("name", "language", "status", "category")
-            if key in request.query
-        }
+        wanted = {key: request.query[key] for key in ("name", "language", "status", "category") if key in request.query}
         shown = [template.shown() for template in account.templates.values()]
         found = [t for t in shown if all(t[key] == value for key, value in wanted.items())]
         start, limit = _page(request)
@@ -242,9 +238,7 @@ async def challenge(world: World, url: str, token: str) -> None:
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         good, reason = False, type(error).__name__
     if not good:
-        raise GraphError(
-            2200, f"Callback verification failed with the following errors: {reason}", status=400
-        )
+        raise GraphError(2200, f"Callback verification failed with the following errors: {reason}", status=400)
 
 
 def token_of(request: web.Request) -> str:
@@ -307,9 +301,7 @@ def _fields(request: web.Request, shown: dict[str, Any]) -> dict[str, Any]:
 
 def _page(request: web.Request) -> tuple[int, int]:
     try:
-        return max(0, int(request.query.get("after", 0))), min(
-            1000, max(1, int(request.query.get("limit", 100)))
-        )
+        return max(0, int(request.query.get("after", 0))), min(1000, max(1, int(request.query.get("limit", 100))))
     except ValueError:
         raise GraphError(100, "Invalid paging parameters") from None
 
@@ -317,10 +309,6 @@ def _page(request: web.Request) -> tuple[int, int]:
 def _override(wanted: Any) -> tuple[str, str]:
     url = wanted.get("override_callback_uri") if isinstance(wanted, dict) else None
     token = wanted.get("verify_token", "") if isinstance(wanted, dict) else ""
-    if (
-        not isinstance(url, str)
-        or not isinstance(token, str)
-        or (url and not url.startswith(("http://", "https://")))
-    ):
+    if not isinstance(url, str) or not isinstance(token, str) or (url and not url.startswith(("http://", "https://"))):
         raise GraphError(100, "Invalid callback URI format")
     return url, token

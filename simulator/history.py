@@ -44,9 +44,7 @@ async def page(ledger: Ledger, number: Number, query: Mapping[str, str]) -> dict
 
 
 async def _events(ledger: Ledger, seq: int) -> list[dict[str, Any]]:
-    rows = await ledger.query(
-        "SELECT * FROM statuses WHERE id BETWEEN ? AND ? ORDER BY id", (seq * 8, seq * 8 + 7)
-    )
+    rows = await ledger.query("SELECT * FROM statuses WHERE id BETWEEN ? AND ? ORDER BY id", (seq * 8, seq * 8 + 7))
     return [
         {
             "id": str(row["id"]),

@@ -40,8 +40,7 @@ CREATE TABLE IF NOT EXISTS settings (kind TEXT, key TEXT, value TEXT, PRIMARY KE
 """
 _WIDTHS = {"requests": 16, "statuses": 6, "inbounds": 12, "posts": 10}
 _WRITES = {
-    table: f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * width)})"
-    for table, width in _WIDTHS.items()
+    table: f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * width)})" for table, width in _WIDTHS.items()
 }
 
 

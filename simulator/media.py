@@ -15,9 +15,7 @@ _OFFICE = "application/vnd.openxmlformats-officedocument."
 LARGEST: dict[str, int] = {
     **dict.fromkeys(("image/jpeg", "image/png"), 5 * MB),
     "image/webp": 500 * 1024,
-    **dict.fromkeys(
-        ("audio/aac", "audio/mp4", "audio/mpeg", "audio/amr", "audio/ogg", "audio/opus"), 16 * MB
-    ),
+    **dict.fromkeys(("audio/aac", "audio/mp4", "audio/mpeg", "audio/amr", "audio/ogg", "audio/opus"), 16 * MB),
     **dict.fromkeys(("video/mp4", "video/3gpp"), 16 * MB),
     **dict.fromkeys(
         (
@@ -62,9 +60,7 @@ async def upload(world: World, request: web.Request, number: Number) -> str:
     if kind not in LARGEST:
         kind = said.get("type", kind).split(";")[0].strip()
     if kind not in LARGEST:
-        raise GraphError(
-            100, f"Param file must be a file with one of the following types: {', '.join(LARGEST)}."
-        )
+        raise GraphError(100, f"Param file must be a file with one of the following types: {', '.join(LARGEST)}.")
     if len(content) > LARGEST[kind]:
         raise GraphError(131053, f"File of type {kind} is larger than {LARGEST[kind]} bytes")
     return await store(world, number, kind, filename, content)

@@ -123,9 +123,7 @@ def _media(content: dict[str, Any], kind: str) -> tuple[str, str]:
     if link is not None and not (isinstance(link, str) and link.startswith(("http://", "https://"))):
         raise GraphError(131009, f"Param {kind}['link'] is not a valid URL.")
     if media_id is not None and not isinstance(media_id, (str, int)):
-        raise GraphError(
-            131009, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID"
-        )
+        raise GraphError(131009, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID")
     caption = content.get("caption") or ""
     if caption and (kind in ("audio", "sticker") or not isinstance(caption, str) or len(caption) > 1024):
         raise GraphError(100, f"Param {kind}['caption'] is not allowed or longer than 1024 characters.")
@@ -173,9 +171,7 @@ def _interactive(content: dict[str, Any]) -> str:
     kind = content.get("type")
     if kind not in _INTERACTIVE:
         raise GraphError(100, f"Param interactive['type'] must be one of {{{', '.join(_INTERACTIVE)}}}.")
-    action = _object(
-        content.get("action", {} if kind == "location_request_message" else None), "interactive['action']"
-    )
+    action = _object(content.get("action", {} if kind == "location_request_message" else None), "interactive['action']")
     body = content.get("body")
     text = _text(body.get("text"), "interactive['body']['text']", 4096) if isinstance(body, dict) else ""
     if not text and kind in ("button", "list", "cta_url", "flow"):

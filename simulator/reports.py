@@ -40,8 +40,7 @@ class Reports:
             (*arguments, after, limit),
         )
         data = [
-            {**dict(row), "status": STATUSES[row["id"] % 8], "answered_200": bool(row["answered_200"])}
-            for row in rows
+            {**dict(row), "status": STATUSES[row["id"] % 8], "answered_200": bool(row["answered_200"])} for row in rows
         ]
         return {"data": data, "next_after": data[-1]["id"] if len(data) == limit else None}
 

@@ -39,8 +39,7 @@ async def restore(world: World) -> None:
 async def _remember(world: World) -> None:
     """Counts and windows that the rules and the draws depend on."""
     rows = await world.ledger.query(
-        "SELECT \"to\", sum(key LIKE '#%') AS sends, sum(effect) AS received"
-        " FROM requests WHERE accepted GROUP BY 1"
+        "SELECT \"to\", sum(key LIKE '#%') AS sends, sum(effect) AS received FROM requests WHERE accepted GROUP BY 1"
     )
     for row in rows:
         contact = world.contacts.get(row["to"])
@@ -85,9 +84,7 @@ async def _remember(world: World) -> None:
 async def _owe(world: World) -> None:
     """Draw the receipts of recent messages again, the same as before, and deliver those not answered yet."""
     since = world.clock.now() - OWED_FOR_S
-    causes = await world.ledger.query(
-        "SELECT cause FROM inbounds WHERE cause IS NOT NULL AND at > ?", (since,)
-    )
+    causes = await world.ledger.query("SELECT cause FROM inbounds WHERE cause IS NOT NULL AND at > ?", (since,))
     answered = {row["cause"] for row in causes}
     rows = await world.ledger.query(
         "SELECT r.*, coalesce(sum(CASE WHEN s.answered_200 OR s.outcome IN ('lost', 'no webhook') THEN"

@@ -37,9 +37,7 @@ def take_pair(number: Number, contact: str, now: float, profile: Profile) -> Non
         return
     owed_until = max(number.pairs.get(contact, 0.0), now)
     if owed_until - now > interval * (profile.pair_burst - 1) + ROUNDING:
-        raise GraphError(
-            131056, "Too many messages from this phone number to the same recipient in a short time"
-        )
+        raise GraphError(131056, "Too many messages from this phone number to the same recipient in a short time")
     number.pairs[contact] = owed_until + interval
 
 
@@ -68,18 +66,14 @@ def take_conversation(number: Number, contact: str, now: float) -> None:
     if contact in opened:
         return
     if len(opened) >= number.tier_per_day:
-        raise GraphError(
-            131048, f"Messaging limit of {number.tier_per_day} unique users in 24 hours is reached"
-        )
+        raise GraphError(131048, f"Messaging limit of {number.tier_per_day} unique users in 24 hours is reached")
     opened[contact] = now
 
 
 def take_marketing(number: Number, contact: str, now: float, profile: Profile) -> None:
     """Refuse marketing to who stopped it (131050) or had too much of it without answering (131049)."""
     if contact in number.marketing_stopped:
-        raise GraphError(
-            131050, "This recipient has chosen to stop receiving marketing messages from your business"
-        )
+        raise GraphError(131050, "This recipient has chosen to stop receiving marketing messages from your business")
     if not profile.marketing_per_day:
         return
     sent = number.marketing.setdefault(contact, deque())

@@ -135,9 +135,7 @@ async def before(request: web.Request, fault: Fault) -> int:
     return 0
 
 
-async def spoiled(
-    world: World, request: web.Request, fault: Fault, answer: Answer, row: Request
-) -> web.StreamResponse:
+async def spoiled(world: World, request: web.Request, fault: Fault, answer: Answer, row: Request) -> web.StreamResponse:
     """Spoil the answer to something that did take effect."""
     if fault.kind == "reset_after":
         return reset(request)

@@ -61,9 +61,7 @@ class _Dispatch:
             return await self._media(request, parts[1])
         if len(parts) == 1 and head in _PAGES and request.method == "GET":
             return _page(_PAGES[head])
-        return refusal(
-            GraphError(2500, "Unknown path components: " + request.path[:200], status=404), trace_id()
-        )
+        return refusal(GraphError(2500, "Unknown path components: " + request.path[:200], status=404), trace_id())
 
     async def _media(self, request: web.Request, media_id: str) -> web.StreamResponse:
         try:

@@ -53,9 +53,7 @@ class Box:
 class Poster:
     """Hands parcels to the webhooks, at least once each. `put` and forget."""
 
-    def __init__(
-        self, profile: Profile, clock: Clock, ledger: Ledger, session: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, profile: Profile, clock: Clock, ledger: Ledger, session: aiohttp.ClientSession) -> None:
         self.profile = profile
         self.clock = clock
         self.ledger = ledger
@@ -113,11 +111,7 @@ class Poster:
         elif box.statuses:
             parcels = [box.statuses.popleft()]
             mode = parcels[0].signing
-            while (
-                box.statuses
-                and len(parcels) < self.profile.statuses_per_post
-                and box.statuses[0].signing == mode
-            ):
+            while box.statuses and len(parcels) < self.profile.statuses_per_post and box.statuses[0].signing == mode:
                 parcels.append(box.statuses.popleft())
         else:
             return None
@@ -182,9 +176,7 @@ class Poster:
             elif done:
                 box.number.inbounds_due -= 1
         if not done:
-            wait = min(
-                self.profile.retry_first_s * 2 ** min(batch.attempts - 1, 20), self.profile.retry_longest_s
-            )
+            wait = min(self.profile.retry_first_s * 2 ** min(batch.attempts - 1, 20), self.profile.retry_longest_s)
             self.clock.at(self.clock.now() + wait, self._again, box, batch)
 
     def _again(self, box: Box, batch: Batch) -> None:

@@ -261,17 +261,13 @@ class World:
             contact.stop_after = None
             if contact.reply_delay_s is not None:
                 due = at + contact.reply_delay_s
-            self._reply(
-                flight, due, "text", STOP_WORDS[contact.language if contact.language == "ar" else "en"]
-            )
+            self._reply(flight, due, "text", STOP_WORDS[contact.language if contact.language == "ar" else "en"])
             return
         scripted = contact.reply_to(flight.request.text)
         if scripted is not None:
             text, delay = scripted
             self._reply(flight, due if delay is None else at + delay, "text", text)
-        elif (
-            contact.replies is None and contact.chatty and happens(draws[6], self.profile.replies_to_message)
-        ):
+        elif contact.replies is None and contact.chatty and happens(draws[6], self.profile.replies_to_message):
             if flight.button and draws[5] > WHOLE // 2:
                 self._reply(flight, due, "button", flight.button)
             else:
@@ -316,9 +312,7 @@ class World:
             content=orjson.dumps(value).decode(),
         )
         if kind == "preference":
-            (number.marketing_stopped.add if text == "stop" else number.marketing_stopped.discard)(
-                contact.number
-            )
+            (number.marketing_stopped.add if text == "stop" else number.marketing_stopped.discard)(contact.number)
         else:
             number.windows[contact.number] = now
         self.post_inbound(number, row, value)

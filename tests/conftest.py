@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -18,6 +17,7 @@ from core import keys, schema
 from core.bootstrap import Platform, build
 from core.database import connect
 from core.settings import Settings
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 
 REQUIRE_ALL = os.environ.get("WAQTOR_REQUIRE_ALL") == "1"
 

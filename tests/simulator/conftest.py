@@ -107,9 +107,7 @@ class Hook:
     async def handle(self, request: web.Request) -> web.Response:
         if request.method == "GET":
             good = request.query.get("hub.verify_token") == self.verify_token
-            return web.Response(
-                text=request.query["hub.challenge"] if good else "no", status=200 if good else 403
-            )
+            return web.Response(text=request.query["hub.challenge"] if good else "no", status=200 if good else 403)
         self.posts.append((dict(request.headers), await request.read()))
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 

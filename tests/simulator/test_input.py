@@ -28,9 +28,7 @@ def some(**fields):
 
 reply = some(type=st.just("reply"), reply=some(id=st.text(max_size=4), title=st.text(max_size=24)))
 row = some(id=st.text(max_size=4), title=st.text(max_size=30))
-action = some(
-    buttons=st.lists(reply, max_size=4), sections=st.lists(some(rows=st.lists(row, max_size=3)), max_size=2)
-)
+action = some(buttons=st.lists(reply, max_size=4), sections=st.lists(some(rows=st.lists(row, max_size=3)), max_size=2))
 parameter = some(type=st.sampled_from(["text", "currency", "image"]), text=st.text(max_size=4))
 component = some(
     type=st.sampled_from(["body", "header", "button"]),
@@ -50,9 +48,7 @@ contents = {
     "location": some(latitude=st.floats(-90, 90), longitude=st.floats(-180, 180)),
     "contacts": st.lists(some(name=some(formatted_name=st.text(max_size=4))), max_size=2),
     "reaction": some(message_id=st.just("wamid.x"), emoji=st.just("👍")),
-    "interactive": some(
-        type=st.sampled_from(["button", "list", "flow"]), body=some(text=st.text()), action=action
-    ),
+    "interactive": some(type=st.sampled_from(["button", "list", "flow"]), body=some(text=st.text()), action=action),
     "template": template,
 }
 message = st.sampled_from(list(contents)).flatmap(

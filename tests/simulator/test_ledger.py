@@ -159,9 +159,7 @@ async def test_chats_and_threads_for_the_page(sim):
     assert [chat["contact"] for chat in chats] == [BOB, ALICE]
     assert [c["contact"] for c in (await sim.get("/_sim/chats?q=مرحبا"))["data"]] == [BOB]
     thread = await sim.get(f"/_sim/chats/{ALICE}")
-    assert [(m["from"], m["text"], m["status"]) for m in thread["messages"]] == [
-        ("business", "first", "read")
-    ]
+    assert [(m["from"], m["text"], m["status"]) for m in thread["messages"]] == [("business", "first", "read")]
     for path in ("/", "/app.js", "/app.css"):
         async with sim.session.get(sim.url + path) as page:
             assert page.status == 200

@@ -31,10 +31,7 @@ def normal(node: Any, *, in_all: bool = False) -> Any:
         return [normal(item, in_all=in_all) for item in node]
     if not isinstance(node, dict):
         return node
-    mended = {
-        ("anyOf" if key == "oneOf" else key): normal(value, in_all=key == "allOf")
-        for key, value in node.items()
-    }
+    mended = {("anyOf" if key == "oneOf" else key): normal(value, in_all=key == "allOf") for key, value in node.items()}
     if mended.get("additionalProperties") is False:
         del mended["additionalProperties"]
     if isinstance(mended.get("required"), list) and "recipient_type" in mended["required"]:
@@ -103,9 +100,7 @@ async def test_status_webhooks_have_the_shape_of_the_specification(sim, hook, co
 
 async def test_inbound_webhooks_have_the_fields_of_the_examples(sim, hook, contract):
     """Its inbound schemas are merged wrongly, so its examples are the measure."""
-    content = contract.spec["paths"]["/whatsapp/webhooks"]["post"]["requestBody"]["content"][
-        "application/json"
-    ]
+    content = contract.spec["paths"]["/whatsapp/webhooks"]["post"]["requestBody"]["content"]["application/json"]
     examples: dict[str, Any] = {}
     for example in content["examples"].values():
         value = example["value"]["entry"][0]["changes"][0]["value"]
@@ -138,9 +133,7 @@ async def test_its_request_examples_are_accepted_as_far_as_they_are_possible(sim
 
     Two are broken beyond that: a list "message" without a type, and a placeholder as a language code.
     """
-    content = contract.spec["paths"]["/{Version}/{Phone-Number-ID}/messages"]["post"]["requestBody"][
-        "content"
-    ]
+    content = contract.spec["paths"]["/{Version}/{Phone-Number-ID}/messages"]["post"]["requestBody"]["content"]
     accepted, refused = [], {}
     for name, example in content["application/json"]["examples"].items():
         body = dict(example["value"])

@@ -18,7 +18,7 @@ class KillSwitch(Resource[C]):
 
     @call
     def stop(self, reason: str, *, idempotency_key: str | None = None) -> Ask[Sending]:
-        """No message leaves after this returns."""
+        """No message is begun after this returns; what was begun a moment before still ends."""
         return write("PUT", "/sending", Sending, json={"on": False, "reason": reason}, key=idempotency_key)
 
     @call
