@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from core import sqlite
 from core.settings import Settings
 
 Tx = AsyncSession
@@ -99,7 +100,7 @@ def connect(settings: Settings) -> Database:
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, async_creator=sqlite.creator(url.database or ":memory:"), **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite(settings.sqlite_busy_timeout_s))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
