@@ -149,6 +149,7 @@ class Dispatcher:
             return []
         if self._template is None:
             self._template = await templates.get(tx, gate.campaign.template_id)
+            tx.expunge(self._template)  # kept for later turns: a rollback of this one must not empty it
         return await sending.claim(
             tx,
             gate.campaign,

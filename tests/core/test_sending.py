@@ -18,7 +18,7 @@ from core.content import Text
 from core.database import Tx, connect
 from core.dispatch import Dispatcher, Rest
 from core.models import Campaign, Chat, Contact, Event, Identity, Message, Recipient
-from core.ports import Address, Capabilities, Inbound
+from core.ports import Accepted, Address, Capabilities, Inbound
 from core.sending import Claimed, Intended
 from core.settings import Settings
 from fakes import ANYTHING, FakeClock, FakeConnector, FakeConnectors, FakeJobs
@@ -144,6 +144,7 @@ async def test_an_intent_is_written_down_whole_before_anything_leaves(platform: 
     assert message.client_id == intent.outgoing.client_id
     assert message.address == "+966500000000"
     assert message.content["parameters"] == ["Person 0"]
+    assert message.lease_until is not None
     assert timedelta(seconds=25) < message.lease_until - now <= timedelta(seconds=30)
     # Nothing may be written any more once its lease could have lapsed.
     left = intent.outgoing.send_by - time.monotonic()
@@ -375,6 +376,25 @@ async def test_a_database_that_goes_away_costs_no_answer_and_repeats_nothing(
     assert len({one.to.value for one in connector.effects}) == len(connector.effects) == 500
 
 
+async def test_a_run_whose_first_turn_fails_goes_on(platform: Platform) -> None:
+    class FailingOnce(FakeConnector):
+        failures = 1
+
+        @property
+        def capabilities(self) -> Capabilities:  # type: ignore[override]  # asked for late in a turn
+            if self.failures:
+                self.failures -= 1
+                raise ConnectionResetError
+            return ANYTHING
+
+        @capabilities.setter
+        def capabilities(self, _: Capabilities) -> None: ...
+
+    campaign = await _ready(platform, 5)
+    await scenes.dispatched(platform, FailingOnce(), campaign.id)
+    assert await _states(platform) == {"sent": 5}
+
+
 async def test_a_database_that_is_busy_too_long_costs_no_answer_and_repeats_nothing(
     settings: Settings, connector: FakeConnector
 ) -> None:
@@ -410,17 +430,16 @@ async def test_a_connector_that_breaks_its_contract_leaves_a_doubt(platform: Pla
     campaign = await _ready(platform, 2)
     await scenes.dispatched(platform, Broken(), campaign.id)  # type: ignore[arg-type]
     async with platform.database.reading() as tx:
-        assert (await tx.execute(select(Message.state, Message.reason))).all() == [("in_doubt", "connector_broke")] * 2
+        rows = (await tx.execute(select(Message.state, Message.reason))).all()
+    assert [tuple(row) for row in rows] == [("in_doubt", "connector_broke")] * 2
 
 
 async def test_an_answer_the_database_will_not_have_takes_no_other_with_it(platform: Platform) -> None:
     """Two answers with one provider id: the second cannot be true. The others are written down all the same."""
+    twins = {"+966500000003", "+966500000007"}
     connector = FakeConnector(delay_s=0.05)
-    connector.answering = lambda message: type(accepted)(
-        "wamid.same" if message.to.value in {"+966500000003", "+966500000007"} else f"wamid.{message.client_id}"
-    )
-    accepted = await FakeConnector().send(
-        sending.Outgoing(client_id="x", to=Address("phone", "+1"), content=Text(body="x"), send_by=0)
+    connector.answering = lambda message: Accepted(
+        "wamid.same" if message.to.value in twins else f"wamid.{message.client_id}"
     )
     campaign = await _ready(platform, 10)
     with pytest.raises(Exception, match=r"(?i)unique"):
