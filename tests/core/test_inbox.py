@@ -210,6 +210,7 @@ async def test_two_workers_at_once_apply_everything_once(platform: Platform, con
     await scenes.launched(platform, campaign.id)
     running = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
     bodies: list[bytes | dict[str, object]] = []
+    told: list[bytes | dict[str, object]]
     for number in range(0, people, 3):
         some = [_hello(one, "stop" if one % 10 == 0 else "hi")["in"][0] for one in range(number, number + 3)]  # type: ignore[index]
         bodies += [{"in": some}, {"in": some[1:]}]
@@ -217,7 +218,8 @@ async def test_two_workers_at_once_apply_everything_once(platform: Platform, con
     await running
     for one in range(0, len(connector.effects), 5):
         names = [effect.client_id for effect in connector.effects[one : one + 5]]
-        await _store(platform, *[{"receipts": [[name, status] for name in names]} for status in ("read", "sent")])
+        told = [{"receipts": [[name, status] for name in names]} for status in ("read", "sent")]
+        await _store(platform, *told)
 
     async def work() -> None:
         while await inbox.apply_waiting(platform, _parse):

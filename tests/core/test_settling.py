@@ -476,4 +476,5 @@ async def test_a_retry_opens_no_second_conversation(platform: Platform, clock: F
     assert len(await _intents(platform, campaign.id)) == 1
     async with platform.database.reading() as tx:
         chat = (await tx.execute(select(Chat))).scalar_one()
+        assert chat.last_out_at is not None
         assert await clock.now(tx) - chat.last_out_at < timedelta(minutes=1)
