@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,31 @@ def missing(what: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"missing: {what}")
     pytest.skip(f"missing: {what}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`only_on("postgres")`: a test of what the other database does not have is not there for it. That is no
+    skip: nothing is missing."""
+    elsewhere = [item for item in items if _is_elsewhere(item)]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in elsewhere]
+
+
+def _is_elsewhere(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("only_on")
+    chosen = getattr(item, "callspec", None)
+    return bool(mark and chosen) and chosen.params.get("settings") not in (None, *mark.args)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything must be there (CI), a skip is a failure that names what is missing."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -107,10 +107,9 @@ async def test_many_at_once_are_all_stored(server: Any) -> None:
     pytest.fail("not all were applied")
 
 
+@pytest.mark.only_on("sqlite")  # a lock of the whole database is SQLite's
 async def test_while_the_database_is_locked_whatsapp_is_asked_to_repeat(server: Any) -> None:
     settings = server.platform.settings
-    if server.platform.database.is_postgres:
-        pytest.skip("a lock of the whole database is SQLite's")
     await scenes.a_sender(server.platform)
     async with server.platform.database.engine.connect() as connection:  # the pool keeps this patience
         await connection.exec_driver_sql("PRAGMA busy_timeout = 100")

@@ -120,9 +120,8 @@ async def test_writers_that_commit_in_any_order_lose_no_event(platform: Platform
     await other.close()
 
 
+@pytest.mark.only_on("postgres")  # only PostgreSQL has a relay
 async def test_an_idle_relay_writes_nothing(platform: Platform) -> None:
-    if not platform.database.is_postgres:
-        pytest.skip("only PostgreSQL has a relay")
     await _publish(platform, 1)
     async with platform.database.transaction() as tx:
         assert await bus.number(tx) == 1
@@ -136,18 +135,16 @@ async def test_an_idle_relay_writes_nothing(platform: Platform) -> None:
         assert (await tx.execute(version)).scalar_one() == before
 
 
+@pytest.mark.only_on("postgres")  # only PostgreSQL has a relay
 async def test_of_two_relays_one_numbers_and_the_other_passes_by(platform: Platform) -> None:
-    if not platform.database.is_postgres:
-        pytest.skip("only PostgreSQL has a relay")
     await _publish(platform, 1)
     async with platform.database.transaction() as one, platform.database.transaction() as two:
         assert await bus.number(one) == 1
         assert await bus.number(two) == 0
 
 
+@pytest.mark.only_on("postgres")  # only PostgreSQL has a relay
 async def test_a_relay_that_dies_half_way_numbers_nothing(platform: Platform) -> None:
-    if not platform.database.is_postgres:
-        pytest.skip("only PostgreSQL has a relay")
     await _publish(platform, 1, 2)
     async with platform.database.reading() as tx:  # never commits
         assert await bus.number(tx) == 2

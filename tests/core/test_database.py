@@ -81,10 +81,9 @@ async def test_a_reader_neither_waits_for_a_writer_nor_holds_one_up(platform: Pl
     assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == ["new"]
 
 
+@pytest.mark.only_on("sqlite")
 async def test_a_long_writer_makes_others_wait_at_their_beginning(settings: Settings) -> None:
     """On SQLite the lock is taken by BEGIN IMMEDIATE: waiting too long fails there, before anything was read."""
-    if settings.database_url:
-        pytest.skip("SQLite only")
     database = connect(settings.model_copy(update={"sqlite_busy_timeout_s": 0.1}))
     try:
         async with database.transaction() as tx:
@@ -98,15 +97,11 @@ async def test_a_long_writer_makes_others_wait_at_their_beginning(settings: Sett
 
 
 async def _lost(database: Database) -> None:
-    if not database.is_postgres:
-        pytest.skip("a server can go away, a file cannot")
     async with database.transaction() as tx:
         await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
 
 async def _unreachable(database: Database) -> None:
-    if not database.is_postgres:
-        pytest.skip("a server can be unreachable, a file cannot")
     away = connect(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
     try:
         async with away.transaction() as tx:
@@ -116,9 +111,6 @@ async def _unreachable(database: Database) -> None:
 
 
 async def _deadlock(database: Database) -> None:
-    if not database.is_postgres:
-        pytest.skip("SQLite has one writer at a time")
-
     async def both(first: int, second: int) -> None:
         async with database.transaction() as tx:
             await tx.execute(text(f"SELECT pg_advisory_xact_lock({first})"))
@@ -146,6 +138,7 @@ async def _too_large(database: Database) -> None:
         await tx.execute(text("UPDATE event_log SET head = CAST(:x AS bigint)"), {"x": 2**70})
 
 
+@pytest.mark.only_on("postgres")  # a file cannot go away, and SQLite has one writer at a time
 @pytest.mark.parametrize("raising", [_lost, _unreachable, _deadlock])
 async def test_a_database_that_was_away_or_busy_passes(platform: Platform, raising: Raising) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is the driver's matter

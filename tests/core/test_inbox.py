@@ -142,9 +142,8 @@ async def test_a_body_the_database_refuses_is_set_aside_whole(platform: Platform
         assert {"in1", "in2"} <= set(await _received(tx))
 
 
+@pytest.mark.only_on("postgres")  # a server can go away, a file cannot
 async def test_a_lost_connection_sets_nothing_aside(platform: Platform) -> None:
-    if not platform.database.is_postgres:
-        pytest.skip("a server can go away, a file cannot")
     await scenes.a_sender(platform)
     await _store(platform, _hello(1))
     pids: list[int] = []
@@ -171,10 +170,9 @@ async def test_a_lost_connection_sets_nothing_aside(platform: Platform) -> None:
     assert await _items(platform) == [(True, None)]
 
 
+@pytest.mark.only_on("postgres")  # SQLite has one writer at a time
 async def test_a_deadlock_sets_nothing_aside(platform: Platform, connector: FakeConnector) -> None:
     """A worker that PostgreSQL picks as the victim tries again; the receipt is not lost."""
-    if not platform.database.is_postgres:
-        pytest.skip("SQLite has one writer at a time")
     await scenes.people(platform, 1)
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
     await scenes.launched(platform, campaign.id)

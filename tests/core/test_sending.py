@@ -351,11 +351,10 @@ async def test_a_run_cancelled_at_any_moment_leaves_nothing_half_done(
     assert len({one.to.value for one in connector.effects}) == len(connector.effects) == 600
 
 
+@pytest.mark.only_on("postgres")  # a server can go away, a file cannot
 async def test_a_database_that_goes_away_costs_no_answer_and_repeats_nothing(
     platform: Platform, connector: FakeConnector, settings: Settings
 ) -> None:
-    if not platform.database.is_postgres:
-        pytest.skip("a server can go away, a file cannot")
     connector.delay_s = 0.02
     campaign = await _ready(platform, 500, rate=400)
     running = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
@@ -395,11 +394,10 @@ async def test_a_run_whose_first_turn_fails_goes_on(platform: Platform) -> None:
     assert await _states(platform) == {"sent": 5}
 
 
+@pytest.mark.only_on("sqlite")  # SQLite only: there one writer holds up all others
 async def test_a_database_that_is_busy_too_long_costs_no_answer_and_repeats_nothing(
     settings: Settings, connector: FakeConnector
 ) -> None:
-    if settings.database_url:
-        pytest.skip("SQLite only: there one writer holds up all others")
     connector.delay_s = 0.02
     impatient = settings.model_copy(update={"sqlite_busy_timeout_s": 0.05})
     platform = await build(impatient, connectors=FakeConnectors(connector), jobs=FakeJobs())
