@@ -68,21 +68,24 @@ class Local:
             base_url=self.settings.api_url, headers={"Authorization": f"Bearer {self.api_key}"}, timeout=60
         )
 
-    def add_number(self, sender_id: int, phone_number_id: str, **limits: Any) -> None:
+    def add_number(self, sender_id: int, phone_number_id: str, *, token: str = TOKEN, **limits: Any) -> None:
         """Make the number known at the simulated WhatsApp, its webhooks going to our API."""
         self.simulator(
             "POST",
             "accounts",
             phone_number_id=phone_number_id,
-            token=TOKEN,
+            token=token,
             app_secret=APP_SECRET,
             verify_token=VERIFY_TOKEN,
             callback_url=f"{self.settings.api_url}/webhooks/cloud/{sender_id}",
             **limits,
         )
 
-    def sender(self, *, name: str, phone_number_id: str, waba_id: str, rate: float, **caps: int) -> dict[str, Any]:
-        """A sender of ours for a number of the simulator, connected both ways."""
+    def sender(
+        self, *, name: str, phone_number_id: str, waba_id: str, rate: float, token: str = TOKEN, **caps: int
+    ) -> dict[str, Any]:
+        """A sender of ours for a number of the simulator, connected both ways. Numbers that share a token lose it
+        only together."""
         with self.http() as http:
             answer = http.post(
                 "/api/v3/senders",
@@ -90,7 +93,7 @@ class Local:
                     "name": name,
                     "phone_number_id": phone_number_id,
                     "waba_id": waba_id,
-                    "access_token": TOKEN,
+                    "access_token": token,
                     "app_secret": APP_SECRET,
                     "verify_token": VERIFY_TOKEN,
                     "rate": rate,
@@ -98,7 +101,7 @@ class Local:
                 },
             )
             made: dict[str, Any] = _checked(answer).json()
-        self.add_number(made["id"], phone_number_id)
+        self.add_number(made["id"], phone_number_id, token=token)
         return made
 
     def simulator(self, method: str, path: str, **body: Any) -> dict[str, Any]:

@@ -53,9 +53,9 @@ class Scene:
         self.number = f"1000000009{Scene._made:05d}"
         self.tag = f"journey-{Scene._made}"
         self.phones = [f"+96655{Scene._made:02d}{one:05d}" for one in range(people)]
-        self.sender_id: int = local.sender(name=self.tag, phone_number_id=self.number, waba_id=ACCOUNT_ID, rate=rate)[
-            "id"
-        ]
+        self.sender_id: int = local.sender(
+            name=self.tag, phone_number_id=self.number, waba_id=ACCOUNT_ID, rate=rate, token=f"token-{self.tag}"
+        )["id"]
         rows = "\n".join(f"{phone},Person {place},{self.tag}" for place, phone in enumerate(self.phones))
         client.contacts.import_csv(f"phone,name,tags\n{rows}\n".encode(), filename=f"{self.tag}.csv")
         template = client.templates.create(self.tag, "Hello {name}, spring!", cloud_name="spring_offer")
