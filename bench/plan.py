@@ -85,6 +85,7 @@ async def _people(tx: Tx, count: int) -> None:
 async def plan(settings: Settings, campaign_id: int) -> dict[str, Any]:
     """What the flow run does, by the same code and with the same modules loaded, its memory watched."""
     import flows.campaigns  # noqa: F401
+
     platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
     run = await Run.opened(platform, campaign_id)
     assert run is not None
