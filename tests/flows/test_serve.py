@@ -23,7 +23,7 @@ def ask(settings: Settings, path: str, **body: Any) -> Any:
     return httpx.post(f"{settings.prefect_api_url}/{path}", json=body, timeout=10).raise_for_status().json()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(prefect: Settings) -> Any:
     """`waqtor flows`, running on the server, on a migrated installation."""
     if not prefect.key_file.exists():
@@ -41,7 +41,7 @@ def deployments(settings: Settings) -> dict[str, Any]:
     return {found["name"]: found for found in ask(settings, "deployments/filter")}
 
 
-def until(condition: Any, what: str, *, seconds: float = 45) -> Any:
+def until(condition: Any, what: str, *, seconds: float = 90) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -56,15 +56,8 @@ def test_a_schedule_really_makes_runs_and_they_complete(prefect: Settings, serve
     mine = {"deployments": {"id": {"any_": [sweep["id"]]}}}
     until(lambda: ask(prefect, "flow_runs/filter", **mine), "scheduled run")
     completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, **mine}
-    run = until(lambda: ask(prefect, "flow_runs/filter", **completed), "completed sweep", seconds=90)[0]
+    run = until(lambda: ask(prefect, "flow_runs/filter", **completed), "completed sweep", seconds=150)[0]
     assert run["auto_scheduled"] or run["created_by"]
-
-
-def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
-    until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
-    served.send_signal(signal.SIGTERM)
-    served.wait(20)
-    assert deployments(prefect)["sweep-campaigns"]["paused"] is False
 
 
 async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
@@ -78,3 +71,10 @@ async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subp
     deployment = deployments(prefect)["send-campaign"]["id"]
     runs = ask(prefect, "flow_runs/filter", deployments={"id": {"any_": [deployment]}})
     assert len([run for run in runs if run["idempotency_key"] == "once"]) == 1
+
+
+def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
+    served.send_signal(signal.SIGTERM)
+    served.wait(20)
+    assert deployments(prefect)["sweep-campaigns"]["paused"] is False
