@@ -13,7 +13,6 @@ from core.campaigns import Progress
 from core.dispatch import Rest
 from core.runs import Run
 from flows import runtime
-from flows.missed import forget_missed_runs
 
 
 @flow(name="send-campaign", flow_run_name="campaign-{campaign_id}", validate_parameters=True)
@@ -56,7 +55,6 @@ async def send_batch(run: Run) -> Rest:
 @flow(name="sweep-campaigns", flow_run_name="sweep")
 async def sweep_campaigns() -> list[int]:
     """Find campaigns whose run died or never started, settle what they left, and start them again."""
-    await forget_missed_runs()
     async with runtime.opened() as platform:
         return list(await runs.sweep(platform))
 

@@ -15,15 +15,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
-_PERIODIC = ["sweep-campaigns", "housekeeping"]
+_PERIODIC = ["housekeeping"]
 
 
 async def forget_missed_runs() -> int:
-    """Delete those that are due and not started: each does the same as the next, and after a night, or on a
-    machine too slow for the interval, they would take every place a campaign could run in.
-
-    Not a concurrency limit of Prefect: a killed run would hold its slot for minutes, and with it the sweep.
-    """
+    """Delete those that are due and not started: each does the same as the next, and after a week off they would
+    all start at once."""
     missed = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),

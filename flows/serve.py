@@ -1,5 +1,6 @@
 """All deployments and their schedules in one table; this process waits for runs and starts them."""
 
+import asyncio
 import logging
 import time
 from datetime import timedelta
@@ -19,16 +20,12 @@ _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
 
-async def deployments(settings: Settings) -> list[RunnerDeployment]:
+async def deployments() -> list[RunnerDeployment]:
     """By module path: a file path would put flows/ itself on sys.path and make every module exist twice."""
     kind = EntrypointType.MODULE_PATH
     return [
         await send_campaign.ato_deployment("send-campaign", entrypoint_type=kind),
-        await sweep_campaigns.ato_deployment(
-            "sweep-campaigns",
-            schedule=Interval(timedelta(seconds=settings.sweep_interval_s)),
-            entrypoint_type=kind,
-        ),
+        await sweep_campaigns.ato_deployment("sweep-campaigns", entrypoint_type=kind),  # to sweep now, by hand
         await housekeeping.ato_deployment("housekeeping", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind),
     ]
 
@@ -51,8 +48,23 @@ async def serve(settings: Settings) -> None:
     wait_for_server(settings)
     if forgotten := await forget_missed_runs():
         logger.info("missed_runs_forgotten count=%s", forgotten)
-    await aserve(
-        *await deployments(settings),
-        pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
-        limit=_RUNS_AT_ONCE,
-    )
+    sweeping = asyncio.create_task(sweep_forever(settings))
+    try:
+        await aserve(
+            *await deployments(),
+            pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
+            limit=_RUNS_AT_ONCE,
+        )
+    finally:
+        sweeping.cancel()
+
+
+async def sweep_forever(settings: Settings) -> None:
+    """Sweep in this process, from its start on. As runs of their own, sweeps would each cost four seconds of a core
+    to start, and on a slow machine pile up until no campaign finds a place (docs/decisions/0009)."""
+    while True:
+        try:
+            await sweep_campaigns()
+        except Exception:  # Prefect or the database may be restarting; the next sweep does the same
+            logger.exception("sweep_failed")
+        await asyncio.sleep(settings.sweep_interval_s)

@@ -19,7 +19,7 @@ from core.settings import Settings
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings whose Prefect server answers."""
     settings = Settings(
-        data_dir=tmp_path_factory.mktemp("prefect"), prefect_port=free_port(), sweep_interval_s=10, silence_window_s=2
+        data_dir=tmp_path_factory.mktemp("prefect"), prefect_port=free_port(), sweep_interval_s=3, silence_window_s=2
     )
     environment = {**os.environ, **prefect_env(settings)}
     log = Path(settings.data_dir) / "server.log"

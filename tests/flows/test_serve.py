@@ -50,14 +50,26 @@ def until(condition: Any, what: str, *, seconds: float = 90) -> Any:
     pytest.fail(f"within {seconds:g} s there was no {what}")
 
 
-def test_a_schedule_really_makes_runs_and_they_complete(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+def test_a_schedule_really_makes_runs(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
     """The silent break of a wrong SQLAlchemy: the server answers, and no scheduled run is ever made."""
-    sweep = until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
-    mine = {"deployments": {"id": {"any_": [sweep["id"]]}}}
-    until(lambda: ask(prefect, "flow_runs/filter", **mine), "scheduled run")
-    completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, **mine}
-    run = until(lambda: ask(prefect, "flow_runs/filter", **completed), "completed sweep", seconds=150)[0]
-    assert run["auto_scheduled"] or run["created_by"]
+    housekeeping = until(lambda: deployments(prefect).get("housekeeping"), "deployment of housekeeping")
+    mine = {"deployments": {"id": {"any_": [housekeeping["id"]]}}}
+    scheduled = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, **mine}
+    runs = until(lambda: ask(prefect, "flow_runs/filter", **scheduled), "scheduled run")
+    assert all(run["auto_scheduled"] for run in runs)
+
+
+def test_a_run_of_a_deployment_is_taken_up_and_completes(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    housekeeping = until(lambda: deployments(prefect).get("housekeeping"), "deployment of housekeeping")
+    path = f"deployments/{housekeeping['id']}/create_flow_run"
+    run = ask(prefect, path, state={"type": "SCHEDULED"}, idempotency_key="by hand")
+    this = {"flow_runs": {"id": {"any_": [run["id"]]}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    until(lambda: ask(prefect, "flow_runs/filter", **this), "completed run")
+
+
+def test_sweeps_are_runs_an_operator_sees(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
+    completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"any_": ["sweep"]}}}
+    until(lambda: len(ask(prefect, "flow_runs/filter", **completed)) >= 2, "second sweep")
 
 
 async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
@@ -74,7 +86,7 @@ async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subp
 
 
 def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
-    until(lambda: deployments(prefect).get("sweep-campaigns"), "deployment of the sweep")
+    until(lambda: deployments(prefect).get("housekeeping"), "deployment of housekeeping")
     served.send_signal(signal.SIGTERM)
     served.wait(20)
-    assert deployments(prefect)["sweep-campaigns"]["paused"] is False
+    assert deployments(prefect)["housekeeping"]["paused"] is False
