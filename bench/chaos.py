@@ -8,8 +8,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ SCALED: dict[str, Any] = {
     "sweep_interval_s": 8,
     "batch_s": 3,
 }
-_ROUNDS_PER_STACK = 4
+_SEEDS_PER_STACK = 50
 _APART_S = 1.0  # launches; each starts a process, which takes seconds of one core
 
 
@@ -54,17 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     until = time.monotonic() + asked.minutes * 60
     out.parent.mkdir(parents=True, exist_ok=True)
-    for is_postgres, block in _blocks(plans, lanes=asked.lanes):
+
+    def keep(result: dict[str, Any]) -> None:
+        done[result["seed"]] = result
+        with out.open("ab") as file:
+            file.write(orjson.dumps(result, default=str) + b"\n")
+        print(progress_line(result), flush=True)
+
+    for is_postgres, block in _blocks(plans):
         if time.monotonic() > until:
             print("time is up; run it again to go on")
             break
         with _stack(postgres=is_postgres, keep=asked.keep) as (local, postgres):
-            for number, batch in enumerate(block, 1):
-                for result in asyncio.run(_round(local, postgres, batch, number=number, timeout_s=asked.timeout)):
-                    done[result["seed"]] = result
-                    with out.open("ab") as file:
-                        file.write(orjson.dumps(result, default=str) + b"\n")
-                    print(progress_line(result), flush=True)
+            asyncio.run(_run_all(local, postgres, block, lanes=asked.lanes, timeout_s=asked.timeout, keep=keep))
     results = [done[seed] for seed in wanted if seed in done]
     text = summary(results)
     print("\n" + text)
@@ -94,18 +97,14 @@ def _read(out: Path) -> dict[int, dict[str, Any]]:
     return {line["seed"]: line for line in map(orjson.loads, out.read_bytes().splitlines())}
 
 
-def _blocks(plans: list[Seed], *, lanes: int) -> Iterator[tuple[bool, list[list[Seed]]]]:
-    """Rounds of `lanes` seeds; a few rounds of one database, then a few of the other."""
-    rounds = {
-        kind: [some[i : i + lanes] for i in range(0, len(some), lanes)]
-        for kind in (False, True)
-        for some in [[plan for plan in plans if plan.postgres is kind]]
-    }
-    while any(rounds.values()):
-        for kind, left in rounds.items():
-            if left:
-                yield kind, left[:_ROUNDS_PER_STACK]
-                del left[:_ROUNDS_PER_STACK]
+def _blocks(plans: list[Seed]) -> Iterator[tuple[bool, list[Seed]]]:
+    """Some seeds on one database, then some on the other."""
+    waiting = {kind: [plan for plan in plans if plan.postgres is kind] for kind in (False, True)}
+    while any(waiting.values()):
+        for kind, some in waiting.items():
+            if some:
+                yield kind, some[:_SEEDS_PER_STACK]
+                del some[:_SEEDS_PER_STACK]
 
 
 @contextmanager
@@ -118,49 +117,75 @@ def _stack(*, postgres: bool, keep: bool) -> Iterator[tuple[Local, Postgres | No
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         server = stack.enter_context(Postgres(Path(f"{folder}-pg"))) if postgres else None
         changes = SCALED | ({"database_url": server.create("waqtor")} if server else {})
-        yield stack.enter_context(Local(folder / "data", profile="chaos", **changes)), server
+        local = Local(folder / "data", profile="chaos", **changes)
+        prefect = local.stack.children["prefect"]
+        command = tuple("bench.prefect_server" if word == "prefect" else word for word in prefect.command)
+        local.stack.children["prefect"] = replace(prefect, command=command)
+        yield stack.enter_context(local), server
 
 
-async def _round(
-    local: Local, postgres: Postgres | None, plans: list[Seed], *, number: int, timeout_s: float
-) -> list[dict[str, Any]]:
-    """All seeds of a round at once; what strikes a shared process strikes them all."""
+async def _run_all(
+    local: Local,
+    postgres: Postgres | None,
+    plans: list[Seed],
+    *,
+    lanes: int,
+    timeout_s: float,
+    keep: Callable[[dict[str, Any]], None],
+) -> None:
+    """`lanes` seeds at a time; what strikes a shared process strikes all that run just then."""
     database, client = connect(local.settings), Client(local)
     watch = Watch(database)
     looking = asyncio.create_task(watch.look_forever())
     try:
-        template = await client.ask(
-            "POST",
-            "/api/v3/templates",
-            json={"name": f"round-{number}", "body": "Hello {name}", "cloud_name": "spring_offer"},
-        )
-        world = World(local, database, client, Victims(local, postgres), watch, template["id"], number)
-        runs = [Run(world, plan, wait_s=place * _APART_S) for place, plan in enumerate(plans)]
-        for run in runs:
-            await run.prepare()
-        ended = await asyncio.gather(*(run.go(timeout_s=timeout_s) for run in runs), return_exceptions=True)
-        for name in local.stack.children:
-            await asyncio.to_thread(local.stack.wait_serving, name, timeout_s=90)
-        missing = await settle_down(world, timeout_s=60)
-        results = []
-        for run, end in zip(runs, ended, strict=True):
-            result = await check(run)
-            if isinstance(end, BaseException):
-                result["contradictions"]["the bench broke"] = 1
-                result["error"] = repr(end)
-            if missing:
-                result["contradictions"]["WhatsApp could not tell us all"] = 1
-                result["missing"] = missing
-            if result["contradictions"]:
-                result["logs"] = {name: local.stack.log(name, lines=60) for name in ("flows", "api")}
-            results.append(result)
-        return results
+        template = {"name": "chaos", "body": "Hello {name}", "cloud_name": "spring_offer"}
+        made = await client.ask("POST", "/api/v3/templates", json=template)
+        world = World(local, database, client, Victims(local, postgres), watch, made["id"])
+        waiting = iter(plans)
+
+        async def lane(place: int) -> None:
+            await asyncio.sleep(place * _APART_S)
+            for plan in waiting:
+                keep(await _one(Run(world, plan), timeout_s=timeout_s))
+
+        await asyncio.gather(*(lane(place) for place in range(lanes)))
     finally:
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
         await client.close()
         await database.close()
+
+
+async def _checked(run: Run) -> dict[str, Any]:
+    """Another seed may strike the database while this one is looked at."""
+    for _ in range(60):
+        try:
+            return await check(run)
+        except Exception as error:  # noqa: BLE001
+            failure = error
+            await asyncio.sleep(1)
+    raise failure
+
+
+async def _one(run: Run, *, timeout_s: float) -> dict[str, Any]:
+    broke = ""
+    try:
+        await run.prepare()
+        await run.go(timeout_s=timeout_s)
+    except Exception as error:  # noqa: BLE001  the bench's own failure is a result as well
+        broke = repr(error)
+    missing = await settle_down(run, timeout_s=90)
+    result = await _checked(run)
+    if broke:
+        result["contradictions"]["the bench broke"] = 1
+        result["error"] = broke
+    if missing:
+        result["contradictions"]["WhatsApp could not tell us all"] = 1
+        result["missing"] = missing
+    if result["contradictions"]:
+        result["logs"] = {name: run.world.local.stack.log(name, lines=60) for name in ("flows", "api")}
+    return result
 
 
 if __name__ == "__main__":

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 from sqlalchemy import text
 
 from bench.client import Client, Refused
 from bench.seeds import Seed, Strike
 from bench.victims import Victims
 from bench.watch import Watch
-from cli.local import Local
+from cli.local import VERIFY_TOKEN, Local
 from core.database import Database
-from simulator.config import TOKEN
+from simulator.config import ACCOUNT_ID, APP_SECRET, TOKEN
 
 _OUR_PAUSE = "chaos"
 _LOOK_S = 0.05
@@ -24,7 +23,7 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The installation that all seeds of a round share."""
+    """The installation that the seeds share."""
 
     local: Local
     database: Database
@@ -32,8 +31,6 @@ class World:
     victims: Victims
     watch: Watch
     template_id: int
-    number: int
-    """Counts the rounds on this installation, so that a seed may come twice."""
 
 
 @dataclass(slots=True)
@@ -42,7 +39,6 @@ class Run:
 
     world: World
     plan: Seed
-    wait_s: float = 0.0
     sender_id: int = 0
     number_id: str = ""
     campaigns: list[int] = field(default_factory=list)
@@ -56,16 +52,23 @@ class Run:
 
     async def prepare(self) -> None:
         plan, client = self.plan, self.world.client
-        name = f"seed-{plan.seed}-{self.world.number}"
-        self.number_id = f"1{self.world.number:04d}{plan.seed:010d}"
-        sender = await asyncio.to_thread(
-            self.world.local.sender,
-            name=name,
-            phone_number_id=self.number_id,
-            waba_id="200000000000001",
-            rate=plan.rate,
+        name = f"seed-{plan.seed}"
+        self.number_id = f"1{plan.seed:014d}"
+        sender = await client.ask(
+            "POST",
+            "/api/v3/senders",
+            json={
+                "name": name,
+                "phone_number_id": self.number_id,
+                "waba_id": ACCOUNT_ID,
+                "access_token": TOKEN,
+                "app_secret": APP_SECRET,
+                "verify_token": VERIFY_TOKEN,
+                "rate": plan.rate,
+            },
         )
         self.sender_id = sender["id"]
+        await asyncio.to_thread(self.world.local.add_number, self.sender_id, self.number_id)
         lines = "".join(f"{self.phone(n)},Person {n},{name}\n" for n in range(plan.people))
         await client.ask("POST", "/api/v3/contacts/import", files={"file": ("p.csv", "phone,name,tags\n" + lines)})
         for which in range(1 + plan.twin):
@@ -86,7 +89,6 @@ class Run:
 
     async def go(self, *, timeout_s: float) -> None:
         """Until it is at rest, or its time is up."""
-        await asyncio.sleep(self.wait_s)
         began = time.monotonic()
         for campaign in self.campaigns:
             await self.world.client.ask("POST", f"/api/v3/campaigns/{campaign}/launch")
@@ -197,21 +199,25 @@ def moment(stored: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def settle_down(world: World, *, timeout_s: float) -> str:
-    """Wait until WhatsApp has told everything and we have applied it; returns what is missing, '' for nothing."""
+async def settle_down(run: Run, *, timeout_s: float) -> str:
+    """Wait until WhatsApp has told all about this number and we have applied it; what is missing, '' for nothing."""
     until = time.monotonic() + timeout_s
-    missing = ""
+    missing = "never asked"
+    newest: int | None = None
     while time.monotonic() < until:
         try:
-            idle = await asyncio.to_thread(world.local.simulator, "GET", "idle")
-            async with world.database.reading() as tx:
-                waiting = (await tx.execute(text("SELECT count(*) FROM inbox WHERE applied_at IS NULL"))).scalar_one()
-            if idle["idle"] and not waiting:
-                return ""
-            missing = f"statuses due {idle['statuses_due']}, inbox {waiting}"
-        except (httpx.HTTPError, OSError) as error:
-            missing = repr(error)
-        except Exception as error:  # noqa: BLE001  the database may still be starting
+            idle = await asyncio.to_thread(run.world.local.simulator, "GET", f"idle?phone_number_id={run.number_id}")
+            missing = f"statuses due {idle['statuses_due']}, inbounds due {idle['inbounds_due']}"
+            if idle["idle"]:
+                async with run.world.database.reading() as tx:
+                    if newest is None:
+                        newest = (await tx.execute(text("SELECT coalesce(max(id), 0) FROM inbox"))).scalar_one()
+                    left = text("SELECT count(*) FROM inbox WHERE applied_at IS NULL AND id <= :newest")
+                    waiting = (await tx.execute(left, {"newest": newest})).scalar_one()
+                if not waiting:
+                    return ""
+                missing = f"webhooks not applied {waiting}"
+        except Exception as error:  # noqa: BLE001  the database may have been struck just now
             missing = repr(error)
         await asyncio.sleep(0.3)
     return missing

@@ -80,7 +80,8 @@ async def _all(post: Post, count: int, concurrency: int) -> int:
     async def work() -> None:
         nonlocal accepted
         for number in numbers:
-            accepted += await post(number)
+            is_accepted = await post(number)  # before the sum is read: the others add to it meanwhile
+            accepted += is_accepted
 
     began, cpu = time.monotonic(), _cpu_s()
     await asyncio.gather(*(work() for _ in range(concurrency)))
