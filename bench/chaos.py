@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +117,6 @@ def _stack(*, postgres: bool, keep: bool) -> Iterator[tuple[Local, Postgres | No
         server = stack.enter_context(Postgres(Path(f"{folder}-pg"))) if postgres else None
         changes = SCALED | ({"database_url": server.create("waqtor")} if server else {})
         local = Local(folder / "data", profile="chaos", **changes)
-        prefect = local.stack.children["prefect"]
-        command = tuple("bench.prefect_server" if word == "prefect" else word for word in prefect.command)
-        local.stack.children["prefect"] = replace(prefect, command=command)
         yield stack.enter_context(local), server
 
 

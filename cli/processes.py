@@ -72,7 +72,7 @@ def children(
         Child(
             "prefect",
             (
-                *(sys.executable, "-m", "prefect", "server", "start"),
+                *(sys.executable, "-m", "cli.prefect_server", "server", "start"),
                 *("--host", settings.prefect_host, "--port", str(settings.prefect_port)),
             ),
             lambda _: answers(prefect, settings.prefect_port, "/api/health"),
