@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from core import contacts, messages
 from core.bootstrap import Platform
@@ -18,6 +18,9 @@ Parse = Callable[[bytes], ParsedWebhook]
 """Reads a body; raises `Invalid`. Given by the edge, which knows the network's wire form."""
 
 _BATCH = 20
+# About 300 receipts: a run that settles the same messages, and on SQLite every writer, waits for this transaction.
+_BATCH_BYTES = 80_000
+_BREATH_S = 0.005  # between two of them, so that whoever waits gets its turn
 _WORKER_LOCK = 7_726_005
 _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)
@@ -52,14 +55,7 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
             # that take them up in different order would deadlock.
             await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WORKER_LOCK})"))
         now = await platform.clock.now(tx)
-        items = (
-            await tx.execute(
-                select(InboxItem.id, InboxItem.body)
-                .where(InboxItem.applied_at.is_(None))
-                .order_by(InboxItem.id)
-                .limit(limit)
-            )
-        ).all()
+        items = await _oldest(tx, limit=limit)
         if not items:
             return 0
         errors: dict[int, str] = {}
@@ -96,6 +92,24 @@ async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, 
             await messages.apply_preference(tx, platform.key, change, at=now)
 
 
+async def _oldest(tx: Tx, *, limit: int) -> Sequence[InboxItem]:
+    """As many of the oldest as make one short transaction; one at least, however large."""
+    waiting = (
+        select(InboxItem.id, func.length(InboxItem.body))
+        .where(InboxItem.applied_at.is_(None))
+        .order_by(InboxItem.id)
+        .limit(limit)
+    )
+    ids: list[int] = []
+    room = _BATCH_BYTES
+    for item_id, size in await tx.execute(waiting):
+        if ids and size > room:
+            break
+        ids.append(item_id)
+        room -= size
+    return (await tx.execute(select(InboxItem).where(InboxItem.id.in_(ids)).order_by(InboxItem.id))).scalars().all()
+
+
 async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *, idle_s: float = 1.0) -> None:
     """The worker of a process that receives: `wake` is set after each stored webhook. Looks by itself each
     `idle_s`, for what another process stored and did not live to apply."""
@@ -103,7 +117,7 @@ async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *
         wake.clear()
         try:
             while await apply_waiting(platform, parse):
-                pass
+                await asyncio.sleep(_BREATH_S)
         except Exception:  # the database may be restarting; what waits is safe in it
             logger.exception("inbox_stalled")
             await asyncio.sleep(idle_s)
