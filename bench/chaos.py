@@ -116,8 +116,7 @@ def _stack(*, postgres: bool, keep: bool) -> Iterator[tuple[Local, Postgres | No
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         server = stack.enter_context(Postgres(Path(f"{folder}-pg"))) if postgres else None
         changes = SCALED | ({"database_url": server.create("waqtor")} if server else {})
-        local = Local(folder / "data", profile="chaos", **changes)
-        yield stack.enter_context(local), server
+        yield stack.enter_context(Local(folder / "data", profile="chaos", **changes)), server
 
 
 async def _run_all(
