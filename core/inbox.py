@@ -116,7 +116,7 @@ async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *
     while True:
         wake.clear()
         try:
-            while await apply_waiting(platform, parse):
+            while await apply_waiting(platform, parse):  # noqa: ASYNC110  a breath, not a wait for something
                 await asyncio.sleep(_BREATH_S)
         except Exception:  # the database may be restarting; what waits is safe in it
             logger.exception("inbox_stalled")

@@ -173,3 +173,8 @@ async def test_an_error_shows_nobodys_data(platform: Platform) -> None:
         async with platform.database.transaction() as tx:
             await tx.execute(text("INSERT INTO event_log (id, head, pruned) VALUES (:id, :x, 0)"), {"id": 1, "x": 4711})
     assert "4711" not in str(refused.value)
+
+
+async def test_a_batch_finds_its_rows_by_their_keys_however_many_there_are(platform: Platform) -> None:
+    if platform.database.is_postgres:  # SQLite has no such cost
+        assert await _ask(platform.database, "SHOW random_page_cost") == ["1.1"]
