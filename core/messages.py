@@ -107,7 +107,9 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
         tx,
         f"""
         UPDATE messages SET
-            provider_id = COALESCE(messages.provider_id, r.provider_id),
+            provider_id = COALESCE(messages.provider_id, CASE WHEN NOT EXISTS (
+                SELECT 1 FROM messages holder WHERE holder.provider_id = r.provider_id
+            ) THEN r.provider_id END),
             receipt = CASE WHEN {fails} OR {stays_failed} THEN -1
                 WHEN r.rank > messages.receipt THEN r.rank ELSE messages.receipt END,
             state = CASE WHEN messages.state = 'intent' THEN 'intent'

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from core import bulk, campaigns, consents, messages, pacing, senders
 from core.bootstrap import Platform
@@ -296,13 +297,36 @@ def _as_outgoing(message: Message) -> Outgoing:
     )
 
 
+async def _is_only_ours(tx: Tx, message_id: int, provider_id: str) -> bool:
+    """WhatsApp's history names no message of ours, only a person and a time. What it found is a proof only if it
+    can be no other message of this sender to that person: neither one that has this id, nor one still without."""
+    doubt, other = aliased(Message), aliased(Message)
+    rival = (
+        select(other.id)
+        .join(doubt, doubt.id == message_id)
+        .where(
+            other.id != message_id,
+            or_(
+                other.provider_id == provider_id,
+                and_(
+                    other.sender_id == doubt.sender_id,
+                    other.contact_id == doubt.contact_id,
+                    other.direction == "out",
+                    other.provider_id.is_(None),
+                ),
+            ),
+        )
+        .limit(1)
+    )
+    return (await tx.execute(rival)).first() is None
+
+
 async def _close_doubt(platform: Platform, message_id: int, provider_id: str | None) -> str | None:
     """The state it came to; None when a receipt was faster."""
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        taken = select(Message.id).where(Message.provider_id == provider_id)
-        if provider_id and (await tx.execute(taken)).first():
-            provider_id = None  # the lookup found another message of ours to the same person
+        if provider_id and not await _is_only_ours(tx, message_id, provider_id):
+            provider_id = None
         state = "sent" if provider_id else "unknown"
         result = await tx.execute(
             update(Message)

@@ -310,6 +310,36 @@ async def test_one_proof_is_not_used_for_two(platform: Platform, connector: Fake
     assert (progress.sent, progress.unknown) == (1, {"process_died": 1})
 
 
+async def test_of_two_doubts_about_one_person_the_lookup_proves_neither(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    """Two campaigns at once: the history names a person and a time, and the message found may be either."""
+    await scenes.people(platform, 1)
+    sender = await scenes.a_sender(platform)
+    for name in ("spring", "summer"):
+        campaign = await scenes.a_campaign(platform, sender, name=name)
+        await scenes.launched(platform, campaign.id)
+        (intent,) = await _intents(platform, campaign.id)
+        connector.lookups[intent.outgoing.client_id] = Found(Lookup.ACCEPTED, f"wamid.of.{name}")
+    await _lapse(platform, clock)
+    clock.advance(seconds=platform.settings.silence_window_s)
+    reconciled = await settling.reconcile(platform)
+    assert (reconciled.proven, reconciled.unknown) == (0, 2)
+
+
+async def test_a_receipt_with_an_id_that_another_message_holds_is_still_taken(platform: Platform) -> None:
+    campaign = await _ready(platform, 2)
+    first, second = await _intents(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        await tx.execute(update(Message).where(Message.id == first.message_id).values(provider_id="wamid.held"))
+        now = await platform.clock.now(tx)
+        receipt = Receipt("wamid.held", second.outgoing.client_id, "delivered", now)
+        assert await messages.apply_receipts(tx, [receipt], at=now) == 1
+    async with platform.database.reading() as tx:
+        rows = await tx.execute(select(Message.provider_id, Message.receipt).order_by(Message.id))
+    assert [tuple(row) for row in rows] == [("wamid.held", 0), (None, 2)]
+
+
 async def test_a_lookup_that_breaks_keeps_no_other_in_doubt(platform: Platform, clock: FakeClock) -> None:
     class Broken(FakeConnector):
         async def lookup(self, message: Outgoing, *, since: object) -> Found:
