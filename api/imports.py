@@ -100,7 +100,7 @@ async def import_contacts(request: Request, platform: PlatformDep) -> Response:
                 return replayed(answer)
     try:
         body = (await _take(platform, upload)).model_dump_json()
-    except BaseException:
+    except BaseException:  # whatever ended it, also a cancellation: it is undone, then raised
         if ask:
             async with platform.database.transaction() as tx:
                 await idempotency.give_up(tx, ask)

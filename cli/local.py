@@ -54,7 +54,7 @@ class Local:
         self.prepare()
         try:
             self.start()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no process is left behind
             self.stack.stop()
             raise
         return self

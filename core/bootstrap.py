@@ -38,7 +38,7 @@ async def build(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock
     try:
         await schema.require_current(database)
         installation = await _installation(database, key, clock)
-    except BaseException:
+    except BaseException:  # also a cancellation: no connection is left open
         await database.close()
         raise
     return Platform(settings, database, key, clock, connectors, jobs, installation)

@@ -64,7 +64,7 @@ class Dispatcher:
                 if self._stop and not self._unsettled and not self._claims:
                     return Rest(why=self._stop, handed_over=self._handed_over)
                 await self._wait(wait_s)
-        except BaseException:
+        except BaseException:  # also a cancellation: what was handed over still gets its answer
             await self._wind_up()
             raise
 
@@ -208,7 +208,7 @@ class Dispatcher:
             self._answers = [answer]
             try:
                 await self._turn()
-            except Exception:
+            except Exception:  # this answer is refused; the next ones are not to be lost with it
                 logger.exception("answer_refused campaign=%s message=%s", self._campaign_id, answer.intent.message_id)
 
 
