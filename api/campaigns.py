@@ -185,7 +185,12 @@ def _nudge(platform: Platform, campaign: Campaign) -> Work:
 
     async def nudge() -> None:
         try:
-            await platform.jobs.start(runs.SEND, {"campaign_id": campaign_id}, key=f"campaign:{campaign_id}:{launches}")
+            await platform.jobs.start(
+                runs.SEND,
+                {"campaign_id": campaign_id},
+                key=f"campaign:{campaign_id}:{launches}",
+                about=runs.about(campaign_id),
+            )
         except JobsUnavailable as error:
             logger.warning("nudge_failed campaign=%s why=%s", campaign_id, error)
         except Exception:  # nobody waits for this answer, and the sweep does the same later

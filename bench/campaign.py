@@ -139,7 +139,12 @@ class Bench:
                     )
                 ).one()
                 hooks = (
-                    await tx.execute(text("SELECT received_at, applied_at FROM inbox ORDER BY applied_at, id"))
+                    await tx.execute(
+                        text(
+                            "SELECT received_at, applied_at FROM inbox WHERE applied_at IS NOT NULL"
+                            " ORDER BY applied_at, id"
+                        )
+                    )
                 ).all()
         finally:
             await database.close()

@@ -30,13 +30,24 @@ class PrefectJobs:
         self._patience_s = patience_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None:
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None:
         flow, _, name = deployment.partition("/")
         find = f"{self._api}/deployments/name/{quote(flow, safe='')}/{quote(name or flow, safe='')}"
-        run = {"state": {"type": "SCHEDULED"}, "parameters": dict(parameters), "idempotency_key": key}
+        run = {
+            "state": {"type": "SCHEDULED"},
+            "parameters": dict(parameters),
+            "idempotency_key": key,
+            "tags": [about],
+        }
         failure: JobsUnavailable
         try:
             found = await self._ask("GET", find)
+            waiting = {
+                "deployments": {"id": {"any_": [found.get("id")]}},
+                "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}, "tags": {"all_": [about]}},
+            }
+            if await self._ask("POST", f"{self._api}/flow_runs/count", orjson.dumps(waiting)):
+                return
             create = f"{self._api}/deployments/{found.get('id')}/create_flow_run"
             await self._ask("POST", create, orjson.dumps(run))
             return
@@ -50,7 +61,7 @@ class PrefectJobs:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
+    async def _ask(self, method: str, url: str, body: bytes | None = None) -> Any:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(_Busy),
             stop=stop_after_delay(self._patience_s / 2),
@@ -60,7 +71,7 @@ class PrefectJobs:
                 return await self._once(method, url, body)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _once(self, method: str, url: str, body: bytes | None) -> dict[str, Any]:
+    async def _once(self, method: str, url: str, body: bytes | None) -> Any:
         if self._session is None or self._session.closed:
             timeout = aiohttp.ClientTimeout(total=self._patience_s / 2)
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
@@ -74,6 +85,6 @@ class PrefectJobs:
             document = orjson.loads(answer)
         except orjson.JSONDecodeError:
             document = None
-        if not isinstance(document, dict):
-            raise JobsUnavailable(f"Prefect answered {method} with something else than JSON")
+        if not isinstance(document, dict | int):
+            raise JobsUnavailable(f"Prefect answered {method} with something unexpected")
         return document

@@ -22,12 +22,13 @@ _GATHER = 32  # … or as soon as there are this many
 _LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 _LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
+TOKEN_REPLACED = "token_replaced"  # noqa: S105  a reason
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, or what shut the gate."""
+    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, `token_replaced`, or what shut the gate."""
 
     why: str
     handed_over: int
@@ -37,12 +38,22 @@ class Dispatcher:
     """Sends one campaign from this process. At most `send_concurrency` intents are without a settled answer at
     any time, so that a kill leaves no more than that in doubt."""
 
-    def __init__(self, platform: Platform, connector: Connector, campaign_id: int, *, run_token: str) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        connector: Connector,
+        campaign_id: int,
+        *,
+        run_token: str,
+        opened_with: bytes | None = None,
+    ) -> None:
+        """`opened_with`: the sender's secrets that the connector has, to notice when they were replaced."""
         self._platform = platform
         self._settings = platform.settings
         self._connector = connector
         self._campaign_id = campaign_id
         self._run_token = run_token
+        self._opened_with = opened_with
         self._claims: list[Claimed] = []
         self._answers: list[Answer] = []
         self._flying: set[asyncio.Task[None]] = set()
@@ -101,9 +112,10 @@ class Dispatcher:
         monotonic = time.monotonic()
         now = await self._platform.clock.now(tx)
         gate = await sending.gate(tx, self._campaign_id)
+        is_outdated = self._opened_with not in (None, gate.sender.secrets)
         if answers:
-            await settling.settle(tx, gate, answers, settings=self._settings, now=now)
-        stop = self._stop or gate.shut
+            await settling.settle(tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated)
+        stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
         if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"
         if stop is None and gate.sender.next_slot - now.timestamp() > _LONG_WAIT_S:

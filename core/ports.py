@@ -201,9 +201,10 @@ class Connectors(Protocol):
 
 
 class Jobs(Protocol):
-    """Asks the orchestrator for a run. Safe to repeat with the same key; raises `JobsUnavailable`."""
+    """Asks the orchestrator for a run. Safe to repeat with the same key, and not needed while a run `about` the
+    same waits for its start; raises `JobsUnavailable`."""
 
-    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None: ...
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None: ...
     async def close(self) -> None: ...
 
 

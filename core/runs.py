@@ -8,11 +8,18 @@ from secrets import token_hex
 
 from core import campaigns, senders, settling
 from core.bootstrap import Platform
-from core.dispatch import Dispatcher, Rest
+from core.dispatch import TOKEN_REPLACED, Dispatcher, Rest
+from core.models import Sender
 from core.ports import Connector, JobsUnavailable
 
 SEND = "send-campaign/send-campaign"
 """The deployment that sends a campaign, as `flow/deployment`."""
+
+
+def about(campaign_id: int) -> str:
+    """What the orchestrator knows the runs of one campaign by."""
+    return f"campaign:{campaign_id}"
+
 
 _SOON_S = 10.0  # a run waits this long for what is about to be due; for more it ends, and the sweep starts the next
 logger = logging.getLogger(__name__)
@@ -21,11 +28,12 @@ logger = logging.getLogger(__name__)
 class Run:
     """Holds the lease of sending one campaign. `opened()` gives None when there is nothing for it to do."""
 
-    def __init__(self, platform: Platform, connector: Connector, campaign_id: int, token: str) -> None:
+    def __init__(self, platform: Platform, campaign_id: int, token: str, sender: Sender, connector: Connector) -> None:
         self.platform = platform
         self.campaign_id = campaign_id
-        self._connector = connector
         self._token = token
+        self._sender = sender
+        self._connector = connector
 
     @classmethod
     async def opened(cls, platform: Platform, campaign_id: int) -> "Run | None":
@@ -39,8 +47,9 @@ class Run:
             until = now + timedelta(seconds=platform.settings.lease_s)
             if not await campaigns.hold_run(tx, campaign_id, token=token, now=now, until=until):
                 return None
-            config = senders.config(await senders.get(tx, campaign.sender_id), platform.key)
-        return cls(platform, await platform.connectors.open(config), campaign_id, token)
+            sender = await senders.get(tx, campaign.sender_id)
+        connector = await platform.connectors.open(senders.config(sender, platform.key))
+        return cls(platform, campaign_id, token, sender, connector)
 
     async def plan(self) -> None:
         """Make all recipients, chunk by chunk; goes on where an earlier run stopped."""
@@ -53,12 +62,21 @@ class Run:
 
     async def send_batch(self) -> Rest:
         """Send for `batch_s`, or until something stops it; everything is settled when it returns."""
-        dispatcher = Dispatcher(self.platform, self._connector, self.campaign_id, run_token=self._token)
+        dispatcher = Dispatcher(
+            self.platform,
+            self._connector,
+            self.campaign_id,
+            run_token=self._token,
+            opened_with=self._sender.secrets,
+        )
         return await dispatcher.run(seconds=self.platform.settings.batch_s)
 
     async def has_more(self, rest: Rest) -> bool:
         """Whether another batch is worth while after this one ended so."""
         if rest.why == "time_up":
+            return True
+        if rest.why == TOKEN_REPLACED:
+            await self._reconnect()
             return True
         if rest.why != "queue_empty":
             return False
@@ -73,6 +91,12 @@ class Run:
             return False
         await asyncio.sleep(max(0.05, (due - now).total_seconds()))
         return True
+
+    async def _reconnect(self) -> None:
+        async with self.platform.database.reading() as tx:
+            self._sender = await senders.get(tx, self._sender.id)
+        await self._connector.close()
+        self._connector = await self.platform.connectors.open(senders.config(self._sender, self.platform.key))
 
     async def close(self) -> bool:
         """Give the lease back; True when the campaign is finished."""
@@ -99,7 +123,10 @@ async def sweep(platform: Platform) -> Sequence[int]:
     for campaign in waiting:
         try:
             await platform.jobs.start(
-                SEND, {"campaign_id": campaign.id}, key=f"campaign:{campaign.id}:{campaign.launches}:sweep:{turn}"
+                SEND,
+                {"campaign_id": campaign.id},
+                key=f"campaign:{campaign.id}:{campaign.launches}:sweep:{turn}",
+                about=about(campaign.id),
             )
             started.append(campaign.id)
         except JobsUnavailable as unavailable:

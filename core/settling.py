@@ -71,9 +71,18 @@ def _verdict(result: Accepted | SendError, *, attempts: int, max_attempts: int) 
             return _Verdict("failed", result.code)
 
 
-async def settle(tx: Tx, gate: Gate, answers: Sequence[Answer], *, settings: Settings, now: datetime) -> None:
+async def settle(
+    tx: Tx,
+    gate: Gate,
+    answers: Sequence[Answer],
+    *,
+    settings: Settings,
+    now: datetime,
+    token_was_replaced: bool = False,
+) -> None:
     """Write down what the answers say. Only the holder of a lease settles; an answer that comes after its lease
-    was given up attaches as proof and is flagged `late`."""
+    was given up attaches as proof and is flagged `late`. What is said of a token since replaced has no
+    consequence."""
     await _lock_messages(tx, [answer.intent.message_id for answer in answers])
     is_over = gate.campaign.state == campaigns.CANCELLED
     rows = []
@@ -98,6 +107,8 @@ async def settle(tx: Tx, gate: Gate, answers: Sequence[Answer], *, settings: Set
     for state, some in by_state.items():
         await messages.moved(tx, state, some, at=now)
     await _hold_back(tx, [row for row in rows if row["not_before"]])
+    if token_was_replaced:
+        answers = [answer for answer in answers if not isinstance(answer.result, SessionLost)]
     await _draw_consequences(tx, gate, answers, now=now)
 
 

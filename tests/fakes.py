@@ -96,7 +96,7 @@ class FakeJobs:
     started: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
     is_down: bool = False
 
-    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str) -> None:
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None:
         if self.is_down:
             raise JobsUnavailable("the orchestrator is down")
         self.started.append((deployment, parameters, key))

@@ -22,6 +22,7 @@ class FakePrefect:
         self.calls: list[str] = []
         self.runs: dict[str, dict] = {}
         self.hang_s = 0.0
+        self.waiting: set[str] = set()
 
     async def handle(self, request: web.Request) -> web.Response:
         self.calls.append(request.method)
@@ -35,6 +36,9 @@ class FakePrefect:
             return web.Response(status=self.failing, text="no")
         if request.path == "/api/deployments/name/send-campaign/send-campaign":
             return web.json_response({"id": "d-1", "name": "send-campaign"})
+        if request.path == "/api/flow_runs/count":
+            asked = await request.json()
+            return web.json_response(len(self.waiting.intersection(asked["flow_runs"]["tags"]["all_"])))
         if request.path == "/api/deployments/d-1/create_flow_run":
             body = await request.json()
             run = self.runs.setdefault(body["idempotency_key"], body)
@@ -65,35 +69,43 @@ START = ("send-campaign/send-campaign", {"campaign_id": 7})
 
 
 async def test_run_is_scheduled_with_its_parameters(jobs, prefect):
-    await jobs.start(*START, key="campaign-7-1")
+    await jobs.start(*START, key="campaign-7-1", about="campaign:7")
     assert prefect.runs == {
         "campaign-7-1": {
             "state": {"type": "SCHEDULED"},
             "parameters": {"campaign_id": 7},
             "idempotency_key": "campaign-7-1",
+            "tags": ["campaign:7"],
         }
     }
 
 
+async def test_no_second_run_while_one_of_the_same_campaign_waits_for_its_start(jobs, prefect):
+    prefect.waiting = {"campaign:7"}
+    await jobs.start(*START, key="k", about="campaign:7")
+    await jobs.start(*START, key="l", about="campaign:8")
+    assert set(prefect.runs) == {"l"}
+
+
 async def test_busy_prefect_is_asked_again_with_the_same_key(jobs, prefect):
     prefect.busy = 3
-    await jobs.start(*START, key="k")
+    await jobs.start(*START, key="k", about="campaign:7")
     assert list(prefect.runs) == ["k"]
-    assert len(prefect.calls) == 5
+    assert len(prefect.calls) == 6
 
 
 async def test_prefect_that_stays_busy_is_left_to_the_sweep(jobs, prefect):
     prefect.busy = 1000
     started = time.monotonic()
     with pytest.raises(JobsUnavailable):
-        await jobs.start(*START, key="k")
+        await jobs.start(*START, key="k", about="campaign:7")
     assert 0.4 < time.monotonic() - started < 2
     assert len(prefect.calls) < 50
 
 
 async def test_repeating_gives_one_run(jobs, prefect):
-    await jobs.start(*START, key="k")
-    await jobs.start(*START, key="k")
+    await jobs.start(*START, key="k", about="campaign:7")
+    await jobs.start(*START, key="k", about="campaign:7")
     assert len(prefect.runs) == 1
 
 
@@ -101,40 +113,40 @@ async def test_repeating_gives_one_run(jobs, prefect):
 async def test_other_refusal_is_not_repeated(jobs, prefect, status):
     prefect.failing = status
     with pytest.raises(JobsUnavailable, match=str(status)):
-        await jobs.start(*START, key="k")
+        await jobs.start(*START, key="k", about="campaign:7")
     assert prefect.calls == ["GET"]
 
 
 async def test_unknown_deployment(jobs):
     with pytest.raises(JobsUnavailable, match="404"):
-        await jobs.start("other/flow", {}, key="k")
+        await jobs.start("other/flow", {}, key="k", about="campaign:7")
 
 
 async def test_silent_prefect(jobs, prefect):
     prefect.hang_s = 5
     with pytest.raises(JobsUnavailable, match="TimeoutError"):
-        await jobs.start(*START, key="k")
+        await jobs.start(*START, key="k", about="campaign:7")
 
 
 async def test_stopped_prefect():
     jobs = PrefectJobs("http://127.0.0.1:9/api", patience_s=1)
     with pytest.raises(JobsUnavailable, match="reached"):
-        await jobs.start(*START, key="k")
+        await jobs.start(*START, key="k", about="campaign:7")
     await jobs.close()
 
 
 async def test_password(prefect):
     prefect.auth = encode_basic_auth("admin", "secret")
     open_jobs, closed_jobs = PrefectJobs(prefect.url, auth="admin:secret"), PrefectJobs(prefect.url)
-    await open_jobs.start(*START, key="k")
+    await open_jobs.start(*START, key="k", about="campaign:7")
     with pytest.raises(JobsUnavailable, match="401"):
-        await closed_jobs.start(*START, key="k")
+        await closed_jobs.start(*START, key="k", about="campaign:7")
     await open_jobs.close()
     await closed_jobs.close()
 
 
 async def test_usable_again_after_close(jobs, prefect):
-    await jobs.start(*START, key="a")
+    await jobs.start(*START, key="a", about="campaign:7")
     await jobs.close()
-    await jobs.start(*START, key="b")
+    await jobs.start(*START, key="b", about="campaign:7")
     assert set(prefect.runs) == {"a", "b"}

@@ -256,6 +256,7 @@ async def test_no_intent_commits_after_what_stops_it(
 async def test_the_kill_switch_and_a_pause_get_through_while_many_send(
     platform: Platform, connector: FakeConnector
 ) -> None:
+    connector.delay_s = 0.1  # so that none of them is done before it is stopped
     await scenes.people(platform, 1_500)
     running = []
     for name in ("one", "two", "three", "four"):
