@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import insert, select
 
+from core import bulk
 from core.database import Tx, is_postgres
 from core.events import ContactOptedOut, publish
-from core.models import Consent, Contact, Identity, Suppression
+from core.models import Consent, Identity, Suppression
 
 _ARABIC_FORMS = str.maketrans({"ٱ": "ا", "ة": "ه", "ى": "ي", "ی": "ي", "ـ": None})
 
@@ -37,18 +38,18 @@ def is_stop(text: str) -> bool:
 async def lock(tx: Tx, contact_ids: Iterable[int]) -> None:
     """Hold these contacts until the transaction ends. In order of id, so that two lockers never deadlock; not so
     hard that a row which only refers to one of them has to wait."""
-    ids = sorted(contact_ids)
-    if is_postgres(tx) and ids:  # on SQLite BEGIN IMMEDIATE holds everything
-        rows = select(Contact.id).where(Contact.id.in_(ids)).order_by(Contact.id)
-        await tx.execute(rows.with_for_update(key_share=True))
+    ids = bulk.ids(contact_ids)
+    if is_postgres(tx):  # on SQLite BEGIN IMMEDIATE holds everything
+        await bulk.run(tx, f"SELECT id FROM contacts WHERE id {bulk.in_ids(tx)} ORDER BY id FOR NO KEY UPDATE", ids=ids)
 
 
 async def suppressed(tx: Tx, contact_ids: Iterable[int]) -> set[int]:
     """Those of these contacts who have any suppressed identity."""
-    rows = await tx.execute(
-        select(Identity.contact_id)
-        .join(Suppression, Suppression.identity_hash == Identity.value_hash)
-        .where(Identity.contact_id.in_(list(contact_ids)))
+    rows = await bulk.run(
+        tx,
+        "SELECT i.contact_id FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash "
+        f"WHERE i.contact_id {bulk.in_ids(tx)}",
+        ids=bulk.ids(contact_ids),
     )
     return set(rows.scalars())
 

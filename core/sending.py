@@ -12,7 +12,7 @@ from core.content import MAX_TEXT, Content, Template, Text
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
-from core.models import Campaign, Chat, Contact, Identity, Recipient, Sender, Switch
+from core.models import Campaign, Contact, Identity, Recipient, Sender, Switch
 from core.models import Template as TemplateRow
 from core.ports import Address, AddressKind, Capabilities, Outgoing
 from core.settings import Settings
@@ -227,23 +227,22 @@ async def intend(
     claims = [claimed for claimed in claims if claimed.until > now]
     contact_ids = [claimed.contact_id for claimed in claims]
     await consents.lock(tx, contact_ids)
-    refused = await consents.suppressed(tx, contact_ids)
-    talks = await _talks(tx, gate.sender.id, contact_ids, now=now)
-    barred = {"opted_out": [one.recipient_id for one in claims if one.contact_id in refused]}
+    people = await _look_at(tx, gate.sender.id, contact_ids, now=now)
+    barred = {"opted_out": [one.recipient_id for one in claims if people[one.contact_id].is_suppressed]}
     if not capabilities.free_form_anytime:
         barred["window_closed"] = [
             one.recipient_id
             for one in claims
-            if one.contact_id not in refused
+            if not people[one.contact_id].is_suppressed
             and not isinstance(one.content, Template)
-            and not talks.get(one.contact_id, _NONE).window
+            and not people[one.contact_id].window
         ]
     for reason, some in barred.items():
         if some:
             await skip(tx, gate.campaign.id, reason, some, at=now)
     out = set(barred["opted_out"]).union(barred.get("window_closed", ()))
     fit = [claimed for claimed in claims if claimed.recipient_id not in out]
-    opens = [not talks.get(claimed.contact_id, _NONE).recent for claimed in fit]
+    opens = [not people[claimed.contact_id].recent for claimed in fit]
     allowed = pacing.fit(opens, await pacing.allowance(tx, gate.sender, now=now))
     if fit and not allowed:
         pacing.rest(gate.sender, until=pacing.next_hour(now))
@@ -280,29 +279,33 @@ async def intend(
 
 
 @dataclass(frozen=True, slots=True)
-class _Talk:
+class _Person:
     """`recent`: a conversation is open, so no new one is counted. `window`: free text may go."""
 
+    is_suppressed: bool
     recent: bool
     window: bool
 
 
-_NONE = _Talk(recent=False, window=False)
-
-
-async def _talks(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> dict[int, _Talk]:
-    rows = await tx.execute(
-        select(Chat.contact_id, Chat.last_out_at, Chat.last_in_at).where(
-            Chat.sender_id == sender_id, Chat.contact_id.in_(contact_ids)
-        )
+async def _look_at(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> dict[int, _Person]:
+    """After their rows are locked: what stands here then stands until the intents commit."""
+    since = "CAST(:since AS timestamptz)" if is_postgres(tx) else ":since"
+    rows = await bulk.run(
+        tx,
+        f"""
+        SELECT c.id, EXISTS (
+            SELECT 1 FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash WHERE i.contact_id = c.id
+        ), chats.last_out_at > {since}, chats.last_in_at > {since}
+        FROM contacts c LEFT JOIN chats ON chats.contact_id = c.id AND chats.sender_id = :sender
+        WHERE c.id {bulk.in_ids(tx)}
+        """,
+        sender=sender_id,
+        since=now - messages.SERVICE_WINDOW,
+        ids=bulk.ids(contact_ids),
     )
-    since = now - messages.SERVICE_WINDOW
     return {
-        contact_id: _Talk(
-            recent=bool((last_out and last_out > since) or (last_in and last_in > since)),
-            window=bool(last_in and last_in > since),
-        )
-        for contact_id, last_out, last_in in rows
+        contact_id: _Person(is_suppressed=bool(refused), recent=bool(wrote or heard), window=bool(heard))
+        for contact_id, refused, wrote, heard in rows
     }
 
 

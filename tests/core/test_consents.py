@@ -133,7 +133,7 @@ async def test_nobody_is_written_to_after_the_opt_out_commits(platform: Platform
     chance = random.Random(7)
     people = 240
     await scenes.people(platform, people)
-    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, rate=1_500))
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, rate=500))
     await scenes.launched(platform, campaign.id)
     sending = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
     had_intent: dict[int, bool] = {}
