@@ -20,9 +20,10 @@ def ids(values: Iterable[int]) -> str:
 
 
 def in_ids(tx: Tx, parameter: str = "ids") -> str:
-    """`IN (…)` over a parameter made by `ids()`."""
+    """`IN (…)` over a parameter made by `ids()`. An array on PostgreSQL: that it looks up in an index, while a
+    subquery may make it read the table."""
     if is_postgres(tx):
-        return f"IN (SELECT CAST(jsonb_array_elements_text(CAST(:{parameter} AS jsonb)) AS bigint))"
+        return f"= ANY (ARRAY(SELECT CAST(jsonb_array_elements_text(CAST(:{parameter} AS jsonb)) AS bigint)))"
     return f"IN (SELECT value FROM json_each(:{parameter}))"
 
 
@@ -33,8 +34,14 @@ def names(values: Iterable[str]) -> str:
 def in_names(tx: Tx) -> str:
     """`IN (…)` over the parameter `names`, made by `names()`."""
     if is_postgres(tx):
-        return "IN (SELECT jsonb_array_elements_text(CAST(:names AS jsonb)))"
+        return "= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:names AS jsonb))))"
     return "IN (SELECT value FROM json_each(:names))"
+
+
+def few(tx: Tx, column: str, condition: str) -> str:
+    """`AND column IN (…)` beside a join that says the same: it keeps PostgreSQL from reading the table. SQLite finds
+    its way, and would with this go through the rows once for each of the table."""
+    return f"AND {column} {condition}" if is_postgres(tx) else ""
 
 
 def table(tx: Tx, **columns: str) -> str:

@@ -107,9 +107,9 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
         tx,
         f"""
         UPDATE messages SET
-            provider_id = COALESCE(messages.provider_id, CASE WHEN NOT EXISTS (
-                SELECT 1 FROM messages holder WHERE holder.provider_id = r.provider_id
-            ) THEN r.provider_id END),
+            provider_id = COALESCE(messages.provider_id, CASE WHEN (
+                SELECT holder.id FROM messages holder WHERE holder.provider_id = r.provider_id
+            ) IS NULL THEN r.provider_id END),
             receipt = CASE WHEN {fails} OR {stays_failed} THEN -1
                 WHEN r.rank > messages.receipt THEN r.rank ELSE messages.receipt END,
             state = CASE WHEN messages.state = 'intent' THEN 'intent'
@@ -132,7 +132,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
                 delivered_at="timestamptz",
                 read_at="timestamptz",
             )
-        } WHERE messages.client_id = r.client_id
+        } WHERE messages.client_id = r.client_id {bulk.few(tx, "messages.client_id", bulk.in_names(tx))}
         RETURNING messages.id, messages.client_id, messages.contact_id
         """,
         (
@@ -147,6 +147,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             }
             for name, one in reported.items()
         ),
+        names=bulk.names(reported),
         true=True,
         now=at,
     )

@@ -190,13 +190,14 @@ async def release(tx: Tx, claims: Sequence[Claimed]) -> None:
         await bulk.run(
             tx,
             "UPDATE recipients SET state = 'queued', claim_token = NULL, claimed_until = NULL "
-            f"WHERE state = 'claimed' AND claim_token IN ({_tokens(claims)}) AND id {bulk.in_ids(tx)}",
+            f"WHERE state = 'claimed' AND claim_token {bulk.in_names(tx)} AND id {bulk.in_ids(tx)}",
+            names=_tokens(claims),
             ids=bulk.ids(claimed.recipient_id for claimed in claims),
         )
 
 
 def _tokens(claims: Sequence[Claimed]) -> str:
-    return ", ".join(sorted({f"'{claimed.token}'" for claimed in claims}))  # hexadecimal of our own making
+    return bulk.names({claimed.token for claimed in claims})
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +297,8 @@ async def _look_at(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: d
         SELECT c.id, EXISTS (
             SELECT 1 FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash WHERE i.contact_id = c.id
         ), chats.last_out_at > {since}, chats.last_in_at > {since}
-        FROM contacts c LEFT JOIN chats ON chats.contact_id = c.id AND chats.sender_id = :sender
+        FROM contacts c LEFT JOIN chats
+            ON chats.sender_id = :sender AND chats.contact_id = c.id {bulk.few(tx, "chats.contact_id", bulk.in_ids(tx))}
         WHERE c.id {bulk.in_ids(tx)}
         """,
         sender=sender_id,
@@ -316,7 +318,8 @@ async def _commit_to(
     mine = await bulk.run(
         tx,
         "UPDATE recipients SET state = 'sending', claim_token = NULL, claimed_until = NULL, not_before = NULL "
-        f"WHERE state = 'claimed' AND claim_token IN ({_tokens(chosen)}) AND id {bulk.in_ids(tx)} RETURNING id",
+        f"WHERE state = 'claimed' AND claim_token {bulk.in_names(tx)} AND id {bulk.in_ids(tx)} RETURNING id",
+        names=_tokens(chosen),
         ids=bulk.ids(claimed.recipient_id for claimed in chosen),
     )
     ours = set(mine.scalars())

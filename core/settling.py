@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import aliased
@@ -112,7 +113,7 @@ async def settle(
     await _draw_consequences(tx, gate, answers, now=now)
 
 
-async def _write_down(tx: Tx, rows: Sequence[dict[str, object]], *, now: datetime) -> Sequence[tuple[int, str]]:
+async def _write_down(tx: Tx, rows: Sequence[dict[str, Any]], *, now: datetime) -> Sequence[tuple[int, str]]:
     stamp = "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"
     # A receipt that overtook the answer decides: -1 is a failure WhatsApp reported, 1 and more is proof.
     result = await bulk.run(
@@ -133,12 +134,13 @@ async def _write_down(tx: Tx, rows: Sequence[dict[str, object]], *, now: datetim
             attempts = messages.attempts - (1 - r.burn),
             settled_at = {stamp}
         FROM {bulk.table(tx, id="bigint", lease="text", state="text", reason="text", burn="int", provider_id="text")}
-        WHERE messages.id = r.id AND messages.lease_token = r.lease AND (
+        WHERE messages.id = r.id {bulk.few(tx, "messages.id", bulk.in_ids(tx))} AND messages.lease_token = r.lease AND (
             messages.state = 'intent' OR (messages.state IN ('in_doubt', 'unknown') AND r.state <> 'in_doubt')
         )
         RETURNING messages.id, messages.state
         """,
         rows,
+        ids=bulk.ids(row["id"] for row in rows),
         now=now,
     )
     return [(row[0], row[1]) for row in result]

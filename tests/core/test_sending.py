@@ -18,7 +18,7 @@ from core.content import Text
 from core.database import Tx, connect
 from core.dispatch import Dispatcher, Rest
 from core.models import Campaign, Chat, Contact, Event, Identity, Message, Recipient
-from core.ports import Accepted, Address, Capabilities, Inbound
+from core.ports import Accepted, Address, Capabilities, Inbound, Receipt
 from core.sending import Claimed, Intended
 from core.settings import Settings
 from fakes import ANYTHING, FakeClock, FakeConnector, FakeConnectors, FakeJobs
@@ -466,3 +466,30 @@ async def test_fewer_at_once_where_the_settings_say_so(platform: Platform, conne
     await scenes.dispatched(with_settings(platform, send_concurrency=3), connector, campaign.id)
     assert connector.most_at_once <= 3
     assert len(connector.effects) == 40
+
+
+@pytest.mark.only_on("postgres")  # its planner chooses by size; SQLite's takes the index it has
+async def test_a_young_database_is_not_read_whole_for_each_turn(platform: Platform, connector: FakeConnector) -> None:
+    """Plans are kept: one made for an almost empty table would read it whole as it grows."""
+    people = 1_000
+    await scenes.people(platform, people)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, rate=10_000))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    async with platform.database.transaction() as tx:
+        ids = [f"wamid.{one.client_id}" for one in connector.effects]
+        for start in range(0, people, 50):
+            now = await platform.clock.now(tx)
+            read = [
+                Receipt(one, client_id=None, status="read", at=now, sender_phone_number_id=None)
+                for one in ids[start : start + 50]
+            ]
+            await messages.apply_receipts(tx, read, at=now)
+    await platform.database.close()  # its backends hand in their statistics as they go
+    await asyncio.sleep(0.5)
+    async with platform.database.reading() as tx:
+        rows = await tx.execute(
+            text("SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE seq_tup_read IS NOT NULL")
+        )
+        fetched = {table: number / people for table, number in rows}
+    assert max(fetched[table] for table in ("messages", "recipients", "chats", "contacts", "identities")) < 20, fetched
