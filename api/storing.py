@@ -7,6 +7,7 @@ from core import inbox
 from core.bootstrap import Platform
 
 _AT_ONCE = 64
+_GATHER_S = 0.004
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +28,7 @@ class Storing:
     async def run(self) -> None:
         while True:
             batch = [await self._waiting.get()]
+            await asyncio.sleep(_GATHER_S)
             while len(batch) < _AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             failure: Exception | None = None

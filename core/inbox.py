@@ -21,6 +21,7 @@ _BATCH = 20
 # About 300 receipts: a run that settles the same messages, and on SQLite every writer, waits for this transaction.
 _BATCH_BYTES = 80_000
 _BREATH_S = 0.005  # between two of them, so that whoever waits gets its turn
+_GATHER_S = 0.03  # webhooks that come close together share a transaction
 _WORKER_LOCK = 7_726_005
 _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *
             await asyncio.sleep(idle_s)
         try:
             await asyncio.wait_for(wake.wait(), idle_s)
+            await asyncio.sleep(_GATHER_S)
         except TimeoutError:
             continue
 
