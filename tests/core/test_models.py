@@ -22,6 +22,10 @@ _NOT_OF_A_PERSON = {
     "templates.name",
     "templates.body",
     "templates.language",
+    "template_variants.language",
+    "template_variants.body",
+    "attributes.name",
+    "segments.name",
     "campaigns.name",
     # Rows that only join a person to what is personal elsewhere.
     "identities.contact_id",
