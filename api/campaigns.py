@@ -31,6 +31,14 @@ class Audience(Body):
     tag: Annotated[Str, Field(min_length=1, max_length=80)] | None = Field(default=None, examples=["customers"])
 
 
+class QuietHours(Body):
+    """Nobody is written to between these times of their own day: in the contact's time zone, else while it is quiet
+    in any zone of their number, else in the campaign's."""
+
+    start: str = Field(alias="from", pattern=r"^\d\d:\d\d$", examples=["21:00"])
+    end: str = Field(alias="to", pattern=r"^\d\d:\d\d$", examples=["09:00"])
+
+
 class CampaignIn(Body):
     """A campaign to prepare."""
 
@@ -38,6 +46,18 @@ class CampaignIn(Body):
     sender_id: int = Field(ge=1, le=2**63 - 1, examples=[1])
     template_id: int = Field(ge=1, le=2**63 - 1, examples=[3])
     audience: Audience = Field(examples=[{"tag": "customers"}])
+    purpose: Annotated[Str, Field(min_length=1, max_length=40)] = Field(
+        default="marketing",
+        description=(
+            "What for. People who have not agreed to it are skipped as `unverified`. "
+            "`service`, `utility` and `authentication` need no consent."
+        ),
+        examples=["marketing"],
+    )
+    quiet_hours: QuietHours | None = Field(default=None, examples=[{"from": "21:00", "to": "09:00"}])
+    timezone: Annotated[Str, Field(max_length=64)] | None = Field(
+        default=None, description="For those whose own is not known.", examples=["Asia/Riyadh"]
+    )
 
 
 class PauseIn(Body):
@@ -69,6 +89,9 @@ class CampaignOut(Shown):
     sender_id: int
     template_id: int
     audience: Audience
+    purpose: str = Field(examples=["marketing"])
+    quiet_hours: dict[str, str] | None = Field(examples=[{"from": "21:00", "to": "09:00"}])
+    timezone: str | None = Field(examples=["Asia/Riyadh"])
     state: State
     state_reason: str = Field(description="Why it is paused.", examples=[""])
     launches: int = Field(description="How many times it was set running.", examples=[1])
@@ -102,6 +125,9 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
         sender_id=body.sender_id,
         template_id=body.template_id,
         audience=body.audience.model_dump(exclude_none=True),
+        purpose=body.purpose,
+        quiet_hours=None if body.quiet_hours is None else body.quiet_hours.model_dump(by_alias=True),
+        timezone=body.timezone,
         at=now,
     )
     return show(campaign)

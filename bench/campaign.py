@@ -60,7 +60,13 @@ class Bench:
         number_id = self.next_number()
         sender = self.local.sender(name=f"sender {number_id}", phone_number_id=number_id, waba_id=ACCOUNT_ID, rate=rate)
         with self.local.http() as http, Meter(self.local, postgres_pid=_pid(self.postgres)) as meter:
-            asked = {"name": "bench", "sender_id": sender["id"], "template_id": 1, "audience": {"all": True}}
+            asked = {
+                "name": "bench",
+                "sender_id": sender["id"],
+                "template_id": 1,
+                "audience": {"all": True},
+                "purpose": "service",
+            }
             campaign = http.post("/api/v3/campaigns", json=asked).raise_for_status().json()
             path = f"/api/v3/campaigns/{campaign['id']}"
             before, began = meter.read(), time.time()

@@ -80,6 +80,7 @@ class Run:
                     "sender_id": self.sender_id,
                     "template_id": self.world.template_id,
                     "audience": {"tag": name},
+                    "purpose": "service",
                 },
             )
             self.campaigns.append(campaign["id"])

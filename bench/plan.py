@@ -19,7 +19,7 @@ from sqlalchemy import text
 from bench.meter import machine
 from bench.postgres import Postgres
 from connectors import choose
-from core import campaigns, keys, schema, senders, templates
+from core import campaigns, keys, planning, schema, senders, templates
 from core.bootstrap import build
 from core.database import Tx, connect, is_postgres
 from core.runs import Run
@@ -52,7 +52,13 @@ async def prepare(settings: Settings, count: int) -> int:
         )
         template = await templates.create(tx, name="offer", body="Hello {name}", cloud_name="spring_offer", at=now)
         made = await campaigns.create(
-            tx, name="plan", sender_id=sender.id, template_id=template.id, audience={"all": True}, at=now
+            tx,
+            name="plan",
+            sender_id=sender.id,
+            template_id=template.id,
+            audience={"all": True},
+            purpose="service",
+            at=now,
         )
         await campaigns.launch(tx, made.id, at=now)
     if database.is_postgres:
@@ -138,7 +144,7 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"# Planning {count:,} recipients",
         "",
-        f"{facts}. One process, the code of the flow run, shipped settings ({campaigns.PLAN_CHUNK:,} a transaction); "
+        f"{facts}. One process, the code of the flow run, shipped settings ({planning.CHUNK:,} a transaction); "
         f"one person in {_SUPPRESSED_EVERY} is suppressed.",
         "",
         "| database | recipients/s (goal 20,000) | seconds | CPU s | memory before, most (MB, goal 300) | by quarter |",

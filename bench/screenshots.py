@@ -202,7 +202,7 @@ def campaign(local: Local, folder: Path) -> Campaign:
         write_csv(folder / "contacts.csv", _PEOPLE)
         client.contacts.import_csv(folder / "contacts.csv")
         template = client.templates.create("Spring", _MESSAGE, cloud_name="spring_offer")
-        made = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id)
+        made = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id, purpose="service")
         client.campaigns.launch(made.id)
         client.campaigns.wait(made.id, timeout_s=180)
         time.sleep(_RECEIPTS_S)

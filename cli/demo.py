@@ -68,7 +68,7 @@ def _campaign(local: Local, client: Client, folder: Path, people: int) -> Campai
     for row in (report.report or [])[:3]:
         console.print(f"  row {row.row}: {row.field}: {row.message}", style="dim", markup=False)
     template = client.templates.create("Spring", _MESSAGE, cloud_name="spring_offer")
-    campaign = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id)
+    campaign = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id, purpose="service")
     client.campaigns.launch(campaign.id)
     console.print("Launched. Prefect starts a run of its own for it …\n")
     watch(client, campaign.id)

@@ -53,6 +53,16 @@ def table(tx: Tx, **columns: str) -> str:
     return f"(SELECT {picked} FROM json_each(:rows)) AS r"
 
 
+def dumped(value: object) -> str | None:
+    """For a parameter of `json()`."""
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def json(tx: Tx, parameter: str) -> str:
+    """The parameter, made by `dumped()`, as a value of a JSON column."""
+    return f"CAST(:{parameter} AS jsonb)" if is_postgres(tx) else f":{parameter}"
+
+
 def now(tx: Tx) -> str:
     """The parameter `now`, as a time."""
     return "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"

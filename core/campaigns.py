@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import func, or_, select, update
 
-from core import bulk, senders, templates
+from core import consents, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
-from core.events import CampaignMoved, RecipientsPlanned, publish
-from core.models import Campaign, Contact, ContactTag, Message, Recipient, Sender
+from core.events import CampaignMoved, publish
+from core.models import Campaign, Contact, Message, Recipient, Sender
 
 DRAFT, RUNNING, PAUSED, CANCELLED, FINISHED = "draft", "running", "paused", "cancelled", "finished"
 MOVES = {
@@ -22,13 +22,24 @@ MOVES = {
     FINISHED: set[str](),
 }
 UNFINISHED = ("queued", "claimed", "sending")
-PLAN_CHUNK = 5_000
 
 
 async def create(
-    tx: Tx, *, name: str, sender_id: int, template_id: int, audience: Mapping[str, Any], at: datetime
+    tx: Tx,
+    *,
+    name: str,
+    sender_id: int,
+    template_id: int,
+    audience: Mapping[str, Any],
+    purpose: str = consents.MARKETING,
+    quiet_hours: Mapping[str, str] | None = None,
+    timezone: str | None = None,
+    at: datetime,
 ) -> Campaign:
-    """`audience` is {"all": true} or {"tag": "…"}."""
+    """`audience` is {"all": true} or {"tag": "…"}. Who has not agreed to `purpose` is left out, unless it is one
+    that needs no consent. `timezone` is for quiet hours of those whose own is not known."""
+    if quiet_hours is not None:
+        quiet.parsed(quiet_hours)
     if dict(audience) != {"all": True} and not (set(audience) == {"tag"} and str(audience["tag"]).strip()):
         raise Invalid(
             "An audience is everybody or the contacts with a tag.",
@@ -44,6 +55,9 @@ async def create(
         sender_id=sender_id,
         template_id=template_id,
         audience=dict(audience),
+        purpose=consents.purpose(purpose),
+        quiet_hours=None if quiet_hours is None else dict(quiet_hours),
+        timezone=None if timezone is None else quiet.zone(timezone),
         state=DRAFT,
         state_reason="",
         occurrence=0,
@@ -153,67 +167,8 @@ async def finish_if_done(tx: Tx, campaign_id: int, *, at: datetime) -> bool:
     return True
 
 
-# ---- planning -----------------------------------------------------------------------------------------------
-
-
 def planned(campaign: Campaign) -> bool:
     return campaign.audience_to is not None and campaign.planned_to >= campaign.audience_to
-
-
-async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = PLAN_CHUNK) -> bool:
-    """Make the next `size` recipients; False when there are none left. The cursor moves in the same
-    transaction, and the unique key (campaign, occurrence, contact) stands behind it."""
-    campaign = await get(tx, campaign_id, lock=True)
-    if campaign.state not in (RUNNING, PAUSED) or planned(campaign):
-        return False
-    assert campaign.audience_to is not None  # noqa: S101  # launch has set it
-    tag = campaign.audience.get("tag")
-    member = ContactTag.contact_id if tag is not None else Contact.id
-    chunk = select(member.label("id")).where(member > campaign.planned_to, member <= campaign.audience_to)
-    if tag is not None:
-        chunk = chunk.where(ContactTag.tag == tag)
-    members = chunk.order_by(member).limit(size).subquery()
-    last = (await tx.execute(select(func.max(members.c.id)))).scalar()
-    if last is None:
-        campaign.planned_to = campaign.audience_to
-        return False
-    inserted = await bulk.run(
-        tx,
-        f"""
-        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason)
-        SELECT :campaign, :occurrence, c.id, 0, 0,
-            CASE WHEN stopped.contact_id IS NULL THEN 'queued' ELSE 'skipped' END,
-            CASE WHEN stopped.contact_id IS NULL THEN NULL ELSE 'opted_out' END
-        FROM contacts c
-        {"JOIN contact_tags t ON t.contact_id = c.id AND t.tag = :tag" if tag is not None else ""}
-        LEFT JOIN (
-            SELECT DISTINCT i.contact_id FROM suppressions s JOIN identities i ON i.value_hash = s.identity_hash
-            WHERE i.contact_id > :first AND i.contact_id <= :last
-        ) stopped ON stopped.contact_id = c.id
-        WHERE c.id > :first AND c.id <= :last
-        ORDER BY c.id
-        """,
-        campaign=campaign_id,
-        occurrence=campaign.occurrence,
-        first=campaign.planned_to,
-        last=last,
-        **({"tag": tag} if tag is not None else {}),
-    )
-    skipped = (
-        await tx.execute(
-            select(func.count()).where(
-                Recipient.campaign_id == campaign_id,
-                Recipient.occurrence == campaign.occurrence,
-                Recipient.contact_id > campaign.planned_to,
-                Recipient.contact_id <= last,
-                Recipient.state == "skipped",
-            )
-        )
-    ).scalar_one()
-    campaign.planned_to = last
-    queued = max(0, inserted.rowcount) - skipped  # type: ignore[attr-defined]
-    await publish(tx, RecipientsPlanned(campaign_id=campaign_id, queued=queued, skipped=skipped), at=at)
-    return True
 
 
 # ---- the run that sends it ----------------------------------------------------------------------------------

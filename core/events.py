@@ -113,6 +113,14 @@ class ContactOptedOut(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactOptedIn(_Event):
+    TYPE: ClassVar[str] = "contact.opted_in"
+    SYSTEM: ClassVar[str] = "contacts"
+    contact_id: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContactSaved(_Event):
     TYPE: ClassVar[str] = "contact.saved"
     SYSTEM: ClassVar[str] = "contacts"

@@ -246,6 +246,8 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
         await consents.opt_out(
             tx, contact_id, reason="stop_word", source="whatsapp", wording=inbound.content.body, at=at
         )
+    elif isinstance(inbound.content, Text) and consents.is_start(inbound.content.body):
+        await consents.opt_in(tx, contact_id, source="whatsapp", wording=inbound.content.body, at=at)
     return message_id
 
 

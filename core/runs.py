@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from secrets import token_hex
 
-from core import campaigns, senders, settling
+from core import campaigns, planning, senders, settling
 from core.bootstrap import Platform
 from core.dispatch import TOKEN_REPLACED, Dispatcher, Rest
 from core.models import Sender
@@ -56,7 +56,7 @@ class Run:
         while True:
             async with self.platform.database.transaction() as tx:
                 now = await self.platform.clock.now(tx)
-                if not await campaigns.plan_chunk(tx, self.campaign_id, at=now):
+                if not await planning.plan_chunk(tx, self.campaign_id, at=now):
                     return
             await asyncio.sleep(0)
 

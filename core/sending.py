@@ -7,13 +7,14 @@ from secrets import token_hex
 
 from sqlalchemy import or_, select, update
 
-from core import bulk, campaigns, consents, messages, pacing, senders, templates
-from core.content import MAX_TEXT, Content, Template, Text
+from core import bulk, campaigns, consents, messages, pacing, quiet, senders, templates
+from core.content import MAX_TEXT, Content, Text
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
 from core.models import Campaign, Contact, Identity, Recipient, Sender, Switch
 from core.models import Template as TemplateRow
+from core.permission import Rules, look_at
 from core.ports import Address, AddressKind, Capabilities, Outgoing
 from core.settings import Settings
 
@@ -171,13 +172,22 @@ async def _address(
     return [claimed for _, claimed in best.values()]
 
 
-async def skip(tx: Tx, campaign_id: int, reason: str, recipient_ids: Sequence[int], *, at: datetime) -> None:
+async def skip(
+    tx: Tx,
+    campaign_id: int,
+    reason: str,
+    recipient_ids: Sequence[int],
+    *,
+    evidence: Mapping[str, object] | None = None,
+    at: datetime,
+) -> None:
     """These will not be written to; nothing was handed over for them."""
     done = await bulk.run(
         tx,
-        "UPDATE recipients SET state = 'skipped', reason = :reason, claim_token = NULL, claimed_until = NULL "
-        f"WHERE state = 'claimed' AND id {bulk.in_ids(tx)} RETURNING id",
+        "UPDATE recipients SET state = 'skipped', reason = :reason, claim_token = NULL, claimed_until = NULL, "
+        f"evidence = {bulk.json(tx, 'evidence')} WHERE state = 'claimed' AND id {bulk.in_ids(tx)} RETURNING id",
         reason=reason,
+        evidence=bulk.dumped(evidence),
         ids=bulk.ids(recipient_ids),
     )
     if ids := sorted(done.scalars()):
@@ -226,23 +236,23 @@ async def intend(
     """
     lapsed = [claimed for claimed in claims if claimed.until <= now]
     claims = [claimed for claimed in claims if claimed.until > now]
+    asleep = await quiet.put_to_sleep(
+        tx, gate.campaign, [(one.recipient_id, one.contact_id, one.to) for one in claims], now=now
+    )
+    claims = [claimed for claimed in claims if claimed.recipient_id not in asleep]
     contact_ids = [claimed.contact_id for claimed in claims]
     await consents.lock(tx, contact_ids)
-    people = await _look_at(tx, gate.sender.id, contact_ids, now=now)
-    barred = {"opted_out": [one.recipient_id for one in claims if people[one.contact_id].is_suppressed]}
-    if not capabilities.free_form_anytime:
-        barred["window_closed"] = [
-            one.recipient_id
-            for one in claims
-            if not people[one.contact_id].is_suppressed
-            and not isinstance(one.content, Template)
-            and not people[one.contact_id].window
-        ]
-    for reason, some in barred.items():
-        if some:
-            await skip(tx, gate.campaign.id, reason, some, at=now)
-    out = set(barred["opted_out"]).union(barred.get("window_closed", ()))
-    fit = [claimed for claimed in claims if claimed.recipient_id not in out]
+    rules = Rules(
+        purpose=gate.campaign.purpose,
+        weekly_cap=settings.marketing_per_week,
+        free_form_anytime=capabilities.free_form_anytime,
+    )
+    people = await look_at(tx, gate.sender.id, contact_ids, rules, now=now)
+    barred = {one.recipient_id: rules.bar(people.get(one.contact_id), one.content) for one in claims}
+    for reason in sorted({reason for reason in barred.values() if reason}):
+        some = [recipient_id for recipient_id, why in barred.items() if why == reason]
+        await skip(tx, gate.campaign.id, reason, some, evidence=rules.evidence(reason), at=now)
+    fit = [claimed for claimed in claims if not barred[claimed.recipient_id]]
     opens = [not people[claimed.contact_id].recent for claimed in fit]
     allowed = pacing.fit(opens, await pacing.allowance(tx, gate.sender, now=now))
     if fit and not allowed:
@@ -279,45 +289,14 @@ async def intend(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """`recent`: a conversation is open, so no new one is counted. `window`: free text may go."""
-
-    is_suppressed: bool
-    recent: bool
-    window: bool
-
-
-async def _look_at(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> dict[int, _Person]:
-    """After their rows are locked: what stands here then stands until the intents commit."""
-    since = "CAST(:since AS timestamptz)" if is_postgres(tx) else ":since"
-    rows = await bulk.run(
-        tx,
-        f"""
-        SELECT c.id, EXISTS (
-            SELECT 1 FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash WHERE i.contact_id = c.id
-        ), chats.last_out_at > {since}, chats.last_in_at > {since}
-        FROM contacts c LEFT JOIN chats
-            ON chats.sender_id = :sender AND chats.contact_id = c.id {bulk.few(tx, "chats.contact_id", bulk.in_ids(tx))}
-        WHERE c.id {bulk.in_ids(tx)}
-        """,
-        sender=sender_id,
-        since=now - messages.SERVICE_WINDOW,
-        ids=bulk.ids(contact_ids),
-    )
-    return {
-        contact_id: _Person(is_suppressed=bool(refused), recent=bool(wrote or heard), window=bool(heard))
-        for contact_id, refused, wrote, heard in rows
-    }
-
-
 async def _commit_to(
     tx: Tx, gate: Gate, chosen: Sequence[Claimed], *, token: str, settings: Settings, now: datetime
 ) -> dict[str, tuple[int, int]]:
     """Write the intents; returns (message id, attempts) by client id, of those that are still ours to send."""
     mine = await bulk.run(
         tx,
-        "UPDATE recipients SET state = 'sending', claim_token = NULL, claimed_until = NULL, not_before = NULL "
+        "UPDATE recipients SET state = 'sending', claim_token = NULL, claimed_until = NULL, not_before = NULL, "
+        "reason = NULL, evidence = NULL "
         f"WHERE state = 'claimed' AND claim_token {bulk.in_names(tx)} AND id {bulk.in_ids(tx)} RETURNING id",
         names=_tokens(chosen),
         ids=bulk.ids(claimed.recipient_id for claimed in chosen),

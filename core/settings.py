@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     sweep_interval_s: Seconds = 60
     batch_s: Seconds = 10
     max_attempts: Annotated[int, Field(ge=1)] = 5
+    marketing_per_week: Annotated[int, Field(ge=1)] | None = None
 
     # Event log and inbox
     event_retention_days: Annotated[float, Field(gt=0)] = 14

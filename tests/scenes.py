@@ -1,8 +1,8 @@
 """Short ways to a situation, for tests: people, a sender, a campaign under way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from core import campaigns, contacts, senders, templates
+from core import campaigns, contacts, planning, senders, templates
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.dispatch import Dispatcher, Rest
@@ -49,6 +49,9 @@ async def a_campaign(
     audience: dict[str, object] | None = None,
     name: str = "spring",
     cloud_name: str | None = "spring_offer",
+    purpose: str = "service",
+    quiet_hours: Mapping[str, str] | None = None,
+    timezone: str | None = None,
 ) -> Campaign:
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
@@ -59,6 +62,9 @@ async def a_campaign(
             sender_id=sender.id,
             template_id=template.id,
             audience=audience or {"all": True},
+            purpose=purpose,
+            quiet_hours=quiet_hours,
+            timezone=timezone,
             at=now,
         )
 
@@ -69,7 +75,7 @@ async def launched(platform: Platform, campaign_id: int) -> None:
         await campaigns.launch(tx, campaign_id, at=await platform.clock.now(tx))
     while True:
         async with platform.database.transaction() as tx:
-            if not await campaigns.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
+            if not await planning.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
                 return
 
 

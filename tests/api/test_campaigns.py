@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 import scenes
-from core import campaigns, senders
+from core import planning, senders
 from fakes import FakeConnector, FakeJobs
 
 
@@ -17,6 +17,7 @@ async def prepared(server: Any, api: httpx.AsyncClient, *, people: int = 3) -> i
     sender = await scenes.a_sender(server.platform)
     template = (await api.post("/api/v3/templates", json={"name": "t", "body": "Hello {name}"})).json()
     body = {"name": "spring", "sender_id": sender.id, "template_id": template["id"], "audience": {"tag": "vip"}}
+    body |= {"purpose": "service"}
     answer = await api.post("/api/v3/campaigns", json=body)
     assert answer.status_code == 201, answer.text
     campaign_id: int = answer.json()["id"]
@@ -31,7 +32,7 @@ async def test_from_draft_to_every_outcome(server: Any, api: httpx.AsyncClient, 
     assert (await api.post(f"/api/v3/campaigns/{campaign_id}/launch")).json()["state"] == "running"
     while True:
         async with platform.database.transaction() as tx:
-            if not await campaigns.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
+            if not await planning.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx)):
                 break
     await scenes.dispatched(platform, connector, campaign_id)
     progress = (await api.get(f"/api/v3/campaigns/{campaign_id}/progress")).json()

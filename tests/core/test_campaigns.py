@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 import scenes
-from core import campaigns, consents, senders
+from core import campaigns, consents, planning, senders
 from core.bootstrap import Platform
 from core.errors import Conflict, Invalid, NotFound
 from core.models import Campaign, Event, Recipient
@@ -50,7 +50,7 @@ async def _state(platform: Platform, campaign_id: int) -> str:
 
 async def _plan(platform: Platform, campaign_id: int, size: int) -> bool:
     async with platform.database.transaction() as tx:
-        return await campaigns.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx), size=size)
+        return await planning.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx), size=size)
 
 
 _WAYS: dict[str, list[Doing]] = {
@@ -167,7 +167,7 @@ async def test_planning_goes_on_where_a_dead_process_stopped(platform: Platform)
 
     async def die_half_way() -> None:
         async with platform.database.transaction() as tx:
-            await campaigns.plan_chunk(tx, campaign.id, at=await platform.clock.now(tx), size=10)
+            await planning.plan_chunk(tx, campaign.id, at=await platform.clock.now(tx), size=10)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -60,7 +60,7 @@ class Scene:
         client.contacts.import_csv(f"phone,name,tags\n{rows}\n".encode(), filename=f"{self.tag}.csv")
         template = client.templates.create(self.tag, "Hello {name}, spring!", cloud_name="spring_offer")
         self.campaign_id = client.campaigns.create(
-            self.tag, sender_id=self.sender_id, template_id=template.id, tag=self.tag
+            self.tag, sender_id=self.sender_id, template_id=template.id, tag=self.tag, purpose="service"
         ).id
 
     def launch(self) -> None:

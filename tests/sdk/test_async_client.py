@@ -6,7 +6,7 @@ import pytest
 
 import scenes
 import waqtor as sdk
-from core import campaigns
+from core import campaigns, planning
 from fakes import FakeConnector
 from serving import Server
 from waqtor import AsyncClient
@@ -27,11 +27,13 @@ async def test_a_campaign_from_the_file_to_the_outcomes(
     sender = await waqtor.senders.create("shop", phone_number_id="1", waba_id="2", rate=1000, **SECRETS)
     template = await waqtor.templates.create("t", "Hello {name}", cloud_name="hello")
     assert (await waqtor.templates.preview(template.id, {"name": "Nora"})).text == "Hello Nora"
-    campaign = await waqtor.campaigns.create("spring", sender_id=sender.id, template_id=template.id, tag="vip")
+    campaign = await waqtor.campaigns.create(
+        "spring", sender_id=sender.id, template_id=template.id, tag="vip", purpose="service"
+    )
     assert (await waqtor.campaigns.launch(campaign.id)).state == "running"
     platform = server.platform
     async with platform.database.transaction() as tx:
-        await campaigns.plan_chunk(tx, campaign.id, at=await platform.clock.now(tx))
+        await planning.plan_chunk(tx, campaign.id, at=await platform.clock.now(tx))
     await scenes.dispatched(platform, connector, campaign.id)
     async with platform.database.transaction() as tx:
         assert await campaigns.finish_if_done(tx, campaign.id, at=await platform.clock.now(tx))
@@ -60,7 +62,7 @@ async def test_everything_else(waqtor: AsyncClient) -> None:
     assert (await waqtor.senders.get(sender.id)).rate == 80
     template = await waqtor.templates.create("t", "Hi", defaults={})
     assert [await waqtor.templates.get(template.id)] == [one async for one in waqtor.templates.list()]
-    campaign = await waqtor.campaigns.create("c", sender_id=sender.id, template_id=template.id)
+    campaign = await waqtor.campaigns.create("c", sender_id=sender.id, template_id=template.id, purpose="service")
     assert campaign.audience["all"] is True
     await waqtor.campaigns.launch(campaign.id)
     assert (await waqtor.campaigns.pause(campaign.id, reason="x")).state == "paused"
@@ -107,6 +109,6 @@ async def test_errors_are_typed_and_say_what_to_do(server: Server, waqtor: Async
 async def test_waiting_ends_when_its_time_is_up(waqtor: AsyncClient) -> None:
     sender = await waqtor.senders.create("shop", phone_number_id="1", waba_id="2", **SECRETS)
     template = await waqtor.templates.create("t", "Hi")
-    campaign = await waqtor.campaigns.create("c", sender_id=sender.id, template_id=template.id)
+    campaign = await waqtor.campaigns.create("c", sender_id=sender.id, template_id=template.id, purpose="service")
     with pytest.raises(sdk.Error, match="still draft"):
         await waqtor.campaigns.wait(campaign.id, every_s=0.01, timeout_s=0.05)

@@ -37,6 +37,9 @@ class Campaign(Model):
     sender_id: int
     template_id: int
     audience: dict[str, Any]
+    purpose: str
+    quiet_hours: dict[str, str] | None
+    timezone: str | None
     state: str
     state_reason: str
     launches: int
@@ -74,11 +77,25 @@ class Campaigns(Resource[C]):
         sender_id: int,
         template_id: int,
         tag: str | None = None,
+        purpose: str = "marketing",
+        quiet_hours: tuple[str, str] | None = None,
+        timezone: str | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Campaign]:
-        """Prepare a campaign to the contacts with `tag`, or to everybody. Nothing is sent until `launch`."""
+        """Prepare a campaign to the contacts with `tag`, or to everybody. Nothing is sent until `launch`. Who has
+        not agreed to `purpose` is left out; `service`, `utility` and `authentication` need no consent.
+        `quiet_hours`, e.g. `("21:00", "09:00")`, are of each person's own day; `timezone` is for those whose own is
+        not known."""
         audience: dict[str, Any] = {"all": True} if tag is None else {"tag": tag}
-        sent = {"name": name, "sender_id": sender_id, "template_id": template_id, "audience": audience}
+        sent = {
+            "name": name,
+            "sender_id": sender_id,
+            "template_id": template_id,
+            "audience": audience,
+            "purpose": purpose,
+            "timezone": timezone,
+            "quiet_hours": None if quiet_hours is None else {"from": quiet_hours[0], "to": quiet_hours[1]},
+        }
         return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
 
     @paged

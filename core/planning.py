@@ -1,0 +1,66 @@
+"""From an audience to recipients: who will be written to, and who will not and why."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from core import bulk, campaigns, consents
+from core.database import Tx
+from core.events import RecipientsPlanned, publish
+from core.models import Contact, ContactTag, Recipient
+
+CHUNK = 5_000
+
+
+async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUNK) -> bool:
+    """Make the next `size` recipients; False when there are none left. The cursor moves in the same
+    transaction, and the unique key (campaign, occurrence, contact) stands behind it."""
+    campaign = await campaigns.get(tx, campaign_id, lock=True)
+    if campaign.state not in (campaigns.RUNNING, campaigns.PAUSED) or campaigns.planned(campaign):
+        return False
+    assert campaign.audience_to is not None  # noqa: S101  # launch has set it
+    tag = campaign.audience.get("tag")
+    member = ContactTag.contact_id if tag is not None else Contact.id
+    chunk = select(member).where(member > campaign.planned_to, member <= campaign.audience_to)
+    if tag is not None:
+        chunk = chunk.where(ContactTag.tag == tag)
+    ids = (await tx.execute(chunk.order_by(member).limit(size))).scalars().all()
+    if not ids:
+        campaign.planned_to = campaign.audience_to
+        return False
+    agreed = consents.agreed("c.id") if consents.is_needed(campaign.purpose) else "true"
+    inserted = await bulk.run(
+        tx,
+        f"""
+        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason)
+        SELECT :campaign, :occurrence, planned.id, 0, 0,
+            CASE WHEN planned.reason IS NULL THEN 'queued' ELSE 'skipped' END, planned.reason
+        FROM (
+            SELECT c.id, CASE
+                WHEN {consents.stopped("c.id")} THEN 'opted_out'
+                WHEN NOT {agreed} THEN 'unverified'
+            END AS reason
+            FROM contacts c WHERE c.id {bulk.in_ids(tx)}
+        ) planned
+        ORDER BY planned.id
+        """,
+        campaign=campaign_id,
+        occurrence=campaign.occurrence,
+        purpose=campaign.purpose,
+        ids=bulk.ids(ids),
+    )
+    skipped = (
+        await tx.execute(
+            select(func.count()).where(
+                Recipient.campaign_id == campaign_id,
+                Recipient.occurrence == campaign.occurrence,
+                Recipient.contact_id > campaign.planned_to,
+                Recipient.contact_id <= ids[-1],
+                Recipient.state == "skipped",
+            )
+        )
+    ).scalar_one()
+    campaign.planned_to = ids[-1]
+    queued = max(0, inserted.rowcount) - skipped  # type: ignore[attr-defined]
+    await publish(tx, RecipientsPlanned(campaign_id=campaign_id, queued=queued, skipped=skipped), at=at)
+    return True
