@@ -26,8 +26,10 @@ from api import (
     senders,
     sending,
     templates,
+    why,
 )
 from api.deps import Background
+from api.importing import Importing
 from api.requests import Requests
 from api.storing import Storing
 from connectors import choose
@@ -72,6 +74,7 @@ ROUTERS = (
     senders.asking,
     campaigns.router,
     recipients.router,
+    why.router,
     sending.router,
     messages.router,
     events.router,
@@ -105,8 +108,10 @@ def create_app(
             app.state.storing = Storing(platform, stored)
             app.state.known_secrets = cloud.KnownSecrets(platform)
             app.state.background = Background()
+            app.state.importing = Importing(platform)
             await stack.enter_async_context(_beside(app.state.storing.run()))
             await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
+            await stack.enter_async_context(_beside(app.state.importing.run()))
             if platform.database.is_postgres:
                 await stack.enter_async_context(_beside(_relay(platform)))
             yield

@@ -145,6 +145,9 @@ def _parser() -> argparse.ArgumentParser:
         ("cancel", "stop sending, for good", remote.campaigns_cancel),
     ):
         add(name, help_text, run, campaigns).add_argument("id", type=int)
+    asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
+    asking.add_argument("id", type=int)
+    asking.add_argument("who", help="a phone number, or #17 for contact 17")
     return parser
 
 

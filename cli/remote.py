@@ -79,6 +79,20 @@ def watch(client: Client, campaign_id: int, *, every_s: float = 0.5) -> Campaign
         )
 
 
+def campaigns_why(asked: argparse.Namespace) -> int:
+    number = asked.who.removeprefix("#")
+    who = {"contact_id": int(number)} if asked.who.startswith("#") and number.isdigit() else {"phone": asked.who}
+    with _refusals(), _client() as client:
+        answers = client.campaigns.why(asked.id, **who).answers
+    for answer in answers:
+        console.print(f"[bold]{answer.outcome}[/bold]" + (f" ({answer.reason})" if answer.reason else ""))
+        console.print(f"  {answer.because}", markup=False)
+        for proof in answer.evidence:
+            facts = ", ".join(f"{name} {value}" for name, value in proof.facts.items() if value not in (None, ""))
+            console.print(f"  {proof.kind}: {facts}", markup=False, highlight=False)
+    return 0
+
+
 def campaigns_pause(asked: argparse.Namespace) -> int:
     return _move(asked.id, "pause")
 

@@ -68,6 +68,29 @@ class Recipient(Model):
     provider_id: str | None
 
 
+class Evidence(Model):
+    """A row or a rule behind an answer. `kind` is rule, message, consent, suppression, limit or audience."""
+
+    kind: str
+    facts: dict[str, Any]
+
+
+class Answer(Model):
+    """Why a person was written to, or why not: `reason` is a code, `because` says it in words."""
+
+    outcome: str
+    reason: str | None
+    because: str
+    occurrence: int
+    evidence: list[Evidence]
+
+
+class Why(Model):
+    """One answer for each occurrence of the campaign that the person was planned for."""
+
+    answers: list[Answer]
+
+
 class Campaigns(Resource[C]):
     @call
     def create(
@@ -136,6 +159,12 @@ class Campaigns(Resource[C]):
     ) -> Pages[Recipient]:
         """Everybody in the campaign with the outcome; `limit` is the size of a page."""
         return pages(f"/campaigns/{campaign_id}/recipients", Recipient, state=state, reason=reason, limit=limit)
+
+    @call
+    def why(self, campaign_id: int, *, contact_id: int | None = None, phone: str | None = None) -> Ask[Why]:
+        """What became of one person, named by one of the two, and the rows that prove it."""
+        who = {"contact_id": contact_id} if phone is None else {"phone": phone}
+        return write("POST", f"/campaigns/{campaign_id}/why", Why, json=who)
 
     @steps
     def wait(

@@ -1,0 +1,42 @@
+"""What each reason code says to a person. A code that is not here is shown as it is."""
+
+REASONS = {
+    # skipped: nothing was handed over
+    "opted_out": "The person has asked not to be written to.",
+    "unverified": "There is no record that the person agreed to be written to for this purpose.",
+    "weekly_cap": "The person has had as many marketing messages this week as one may get.",
+    "window_closed": "Free text may only follow within 24 hours of the person's own message.",
+    "no_address": "No phone number or other address of the person is known.",
+    "missing_variable": "The message needs a value that the person's record does not have, and there is no default.",
+    "text_too_long": "With the person's values filled in, the message is too long for WhatsApp.",
+    "cancelled": "The campaign was cancelled before this person's turn.",
+    "merged": "The person turned out to be another contact of the same campaign.",
+    "erased": "The person's record was erased before their turn.",
+    # queued: not yet
+    "quiet_hours": "It is night where the person is; the message goes in the morning.",
+    "sender_paused": "The sender is paused.",
+    "sender_blocked": "WhatsApp has restricted the sender.",
+    "sending_is_off": "All sending was switched off.",
+    "campaign_paused": "The campaign is paused.",
+    # unknown
+    "process_died": "The process that was handing the message over died, and no proof has come either way.",
+    "in_doubt": "The request may have reached WhatsApp, but no whole answer came back.",
+    # failed: WhatsApp refused, so there was no effect
+    "not_on_whatsapp": "The number is not on WhatsApp.",
+    "user_stopped_marketing": "The person has stopped marketing messages in WhatsApp's own menu.",
+    "capped_by_whatsapp": "WhatsApp itself limits how many marketing messages the person gets.",
+    "same_as_sender": "The number is the sender's own.",
+    "country_restricted": "WhatsApp does not deliver such messages to the person's country.",
+    "account_restricted": "WhatsApp has restricted the account.",
+    "token_expired": "The access token of the sender has expired.",
+    "template_missing": "WhatsApp does not know the template in this language.",
+    "template_paused": "WhatsApp has paused the template.",
+    "template_disabled": "WhatsApp has disabled the template.",
+    "template_mismatch": "The values sent do not fit the template.",
+    "experiment": "WhatsApp has the number in an experiment and delivers no marketing to it.",
+}
+
+
+def explained(reason: str) -> str:
+    """`missing_variable:city` is explained as `missing_variable`."""
+    return REASONS.get(reason, REASONS.get(reason.partition(":")[0], reason))
