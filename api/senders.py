@@ -1,5 +1,6 @@
 """WhatsApp accounts that write. Their secrets go in and never come out."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -12,12 +13,17 @@ from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Page, PlaceDep, page
-from core import senders
+from core import health, senders
 
 router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
 asking = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Signed)
 
 _NumberId = Annotated[Str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+_WarmUp = Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(min_length=1, max_length=90)]
+_JITTER = "Each message leaves up to this share of the time between two later than its slot."
+_WARM_UP = "New conversations at most on each of the first days, from today; never fewer than the day before."
 
 
 class SenderIn(Body):
@@ -40,6 +46,18 @@ class SenderIn(Body):
         description="New conversations in any 24 hours (Meta's tier).",
         examples=[2000],
     )
+    jitter: float = Field(default=0, ge=0, le=1, description=_JITTER, examples=[0.3])
+    warm_up: _WarmUp | None = Field(default=None, description=_WARM_UP, examples=[[50, 100, 200, 400]])
+
+
+class SenderChange(Body):
+    """What is not named stays as it is; null takes a limit away."""
+
+    rate: float = Field(default=80, gt=0, le=senders.MAX_RATE, description="Messages per second at most.")
+    daily_cap: int | None = Field(default=None, ge=1, le=2**31 - 1, examples=[5000])
+    conversation_cap: int | None = Field(default=None, ge=1, le=2**31 - 1, examples=[2000])
+    jitter: float = Field(default=0, ge=0, le=1, description=_JITTER, examples=[0.3])
+    warm_up: _WarmUp | None = Field(default=None, description=_WARM_UP, examples=[[50, 100, 200, 400]])
 
 
 class SenderOut(Shown):
@@ -55,6 +73,11 @@ class SenderOut(Shown):
     rate: float = Field(examples=[80])
     daily_cap: int | None
     conversation_cap: int | None = Field(examples=[2000])
+    jitter: float = Field(examples=[0.3])
+    warm_up: dict[str, str | list[int]] | None = Field(examples=[{"began": "2026-11-20", "per_day": [50, 100]}])
+    tier: str | None = Field(description="What WhatsApp said last.", examples=["TIER_2K"])
+    quality: str | None = Field(description="What WhatsApp said last.", examples=["GREEN"])
+    checked_at: datetime | None = Field(description="When WhatsApp was asked last.")
     created_at: datetime
 
 
@@ -67,6 +90,16 @@ class HealthOut(Shown):
     verified_name: str | None
     quality: str | None = Field(examples=["GREEN"])
     tier: str | None = Field(examples=["TIER_2K"])
+    budget: "BudgetOut"
+
+
+class BudgetOut(Shown):
+    """What the sender has left in the moving 24 hours; null where nothing limits it."""
+
+    messages_left: int | None = Field(examples=[4200])
+    conversations_left: int | None = Field(examples=[1800])
+    last_sent_at: datetime | None
+    last_receipt_at: datetime | None = Field(description="The newest of its last messages.")
 
 
 class TokenIn(Body):
@@ -111,14 +144,23 @@ async def get_sender(sender_id: Id, tx: Tx) -> SenderOut:
 
 @asking.get("/{sender_id}/health", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
-    """Ask WhatsApp how the account is. Takes as long as WhatsApp takes."""
+    """Ask WhatsApp how the account is, and keep tier and quality. Takes as long as WhatsApp takes."""
+    told = await health.check(platform, sender_id)
     async with platform.database.reading() as tx:
         sender = await senders.get(tx, sender_id)
-    connector = await platform.connectors.open(senders.config(sender, platform.key))
-    try:
-        return HealthOut.model_validate(await connector.health())
-    finally:
-        await connector.close()
+        left = await health.budget(tx, sender, now=await platform.clock.now(tx))
+    return HealthOut(**asdict(told), budget=BudgetOut.model_validate(left))
+
+
+@router.patch(
+    "/{sender_id}",
+    dependencies=[Depends(needs("admin"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def change_sender(sender_id: Id, body: SenderChange, tx: Tx, now: Now) -> SenderOut:
+    """Change the pace; a campaign under way follows with its next messages."""
+    return SenderOut.model_validate(await senders.change(tx, sender_id, body.model_dump(exclude_unset=True), at=now))
 
 
 @router.put(

@@ -1,14 +1,18 @@
 """The one budget a sender draws on, whatever path a message comes by."""
 
 import math
-from collections.abc import Sequence
+import random
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
 from core import bulk
 from core.database import Tx
+from core.errors import Invalid
 from core.models import Sender, SenderHour
 
 DAY_HOURS = 24
@@ -52,7 +56,8 @@ class Allowance:
 
 
 async def allowance(tx: Tx, sender: Sender, *, now: datetime) -> Allowance:
-    if sender.daily_cap is None and sender.conversation_cap is None:
+    most = most_conversations(sender, now=now)
+    if sender.daily_cap is None and most is None:
         return Allowance(messages=None, conversations=None)
     # Whole hours are counted, so the oldest counts until its last minute is 24 hours ago.
     used = (
@@ -64,8 +69,46 @@ async def allowance(tx: Tx, sender: Sender, *, now: datetime) -> Allowance:
     ).one()
     return Allowance(
         messages=None if sender.daily_cap is None else max(0, sender.daily_cap - used[0]),
-        conversations=None if sender.conversation_cap is None else max(0, sender.conversation_cap - used[1]),
+        conversations=None if most is None else max(0, most - used[1]),
     )
+
+
+def most_conversations(sender: Sender, *, now: datetime) -> int | None:
+    """New conversations in 24 hours at most: the least of our own cap, WhatsApp's tier and the warm-up's day."""
+    caps = [sender.conversation_cap, tier_cap(sender.tier), _warm_up_cap(sender.warm_up, now=now)]
+    return min((cap for cap in caps if cap is not None), default=None)
+
+
+def tier_cap(tier: str | None) -> int | None:
+    """`TIER_250`, `TIER_2K`, `TIER_100K`: people a number may write to first in 24 hours. None where WhatsApp names
+    no number: unlimited, or not asked yet."""
+    found = re.fullmatch(r"TIER_(\d+)(K?)", tier or "")
+    return int(found[1]) * (1_000 if found[2] else 1) if found else None
+
+
+def warm_up(began: date, per_day: Sequence[int]) -> dict[str, object]:
+    """How many new conversations a young number may open on its first days; raises `Invalid`."""
+    if not 1 <= len(per_day) <= 90 or min(per_day) < 1 or list(per_day) != sorted(per_day):
+        raise Invalid(
+            "A warm-up names for each of 1 to 90 days how many conversations may be opened, never fewer than before.",
+            field="warm_up.per_day",
+            hint="Example: [50, 100, 200, 400, 800]",
+        )
+    return {"began": began.isoformat(), "per_day": list(per_day)}
+
+
+def _warm_up_cap(ramp: Mapping[str, Any] | None, *, now: datetime) -> int | None:
+    if ramp is None:
+        return None
+    day = (now.date() - date.fromisoformat(ramp["began"])).days
+    per_day: list[int] = ramp["per_day"]
+    return per_day[max(0, day)] if day < len(per_day) else None
+
+
+def jitter_s(sender: Sender, step_s: float) -> float:
+    """How much later than its slot this message leaves: up to `sender.jitter` of the time between two, so that the
+    pace is no machine's."""
+    return random.uniform(0, sender.jitter * step_s) if sender.jitter else 0.0  # noqa: S311  no secret
 
 
 async def count(tx: Tx, sender_id: int, *, messages: int, conversations: int, now: datetime) -> None:

@@ -1,10 +1,12 @@
 """WhatsApp accounts that write: their secrets, their state, and the switch that stops them all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import or_, select, text
 
+from core import pacing
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import SenderMoved, SwitchTurned, publish
@@ -31,11 +33,13 @@ async def create(
     rate: float = 80.0,
     daily_cap: int | None = None,
     conversation_cap: int | None = None,
+    jitter: float = 0.0,
+    warm_up: Sequence[int] | None = None,
     at: datetime,
 ) -> Sender:
-    """`rate` is messages/s; the caps count a moving 24 hours and None means none of our own."""
-    if not 0 < rate <= MAX_RATE:
-        raise Invalid(f"A sender's rate is more than 0 and at most {MAX_RATE:,} messages/s.", field="rate")
+    """`rate` is messages/s; the caps count a moving 24 hours and None means none of our own. `jitter` is a share of
+    the time between two messages; `warm_up` caps new conversations day by day, from today."""
+    _check_pace(rate, jitter)
     taken = await tx.execute(
         select(Sender.name).where(or_(Sender.name == name, Sender.phone_number_id == phone_number_id))
     )
@@ -56,11 +60,30 @@ async def create(
         daily_cap=daily_cap,
         conversation_cap=conversation_cap,
         next_slot=0.0,
+        jitter=jitter,
+        warm_up=None if warm_up is None else pacing.warm_up(at.date(), warm_up),
         created_at=at,
     )
     tx.add(sender)
     await tx.flush()
     await publish(tx, SenderMoved(sender_id=sender.id, state=ACTIVE), at=at)
+    return sender
+
+
+def _check_pace(rate: float, jitter: float) -> None:
+    if not 0 < rate <= MAX_RATE:
+        raise Invalid(f"A sender's rate is more than 0 and at most {MAX_RATE:,} messages/s.", field="rate")
+    if not 0 <= jitter <= 1:
+        raise Invalid("Jitter is a share of the time between two messages, 0 to 1.", field="jitter")
+
+
+async def change(tx: Tx, sender_id: int, changes: Mapping[str, Any], *, at: datetime) -> Sender:
+    """Set any of rate, daily_cap, conversation_cap, jitter and warm_up; a run under way sees it with its next turn."""
+    sender = await get(tx, sender_id, lock=True)
+    for name, value in changes.items():
+        setattr(sender, name, pacing.warm_up(at.date(), value) if name == "warm_up" and value is not None else value)
+    _check_pace(sender.rate, sender.jitter)
+    await publish(tx, SenderMoved(sender_id=sender.id, state=sender.state, reason="changed"), at=at)
     return sender
 
 

@@ -280,7 +280,7 @@ async def intend(
                     content=claimed.content,
                     send_by=monotonic + settings.send_by_s,
                 ),
-                write_at=monotonic + slots.wait_s + place * slots.step_s,
+                write_at=monotonic + slots.wait_s + place * slots.step_s + pacing.jitter_s(gate.sender, slots.step_s),
             )
             for place, claimed in enumerate(leaving)
         ],

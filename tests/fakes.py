@@ -44,6 +44,7 @@ class FakeConnector:
     effects: list[Outgoing] = field(default_factory=list)
     calls: list[Outgoing] = field(default_factory=list)
     lookups: dict[str, Found] = field(default_factory=dict)
+    says: SenderHealth = SenderHealth(ok=True, detail="")
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -66,7 +67,7 @@ class FakeConnector:
         return self.lookups.get(message.client_id, Found(Lookup.UNKNOWN))
 
     async def health(self) -> SenderHealth:
-        return SenderHealth(ok=True, detail="")
+        return self.says
 
     async def mark_read(self, provider_id: str) -> None: ...
 

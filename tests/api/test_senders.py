@@ -35,3 +35,19 @@ async def test_health_is_asked_of_whatsapp(api: httpx.AsyncClient) -> None:
     await api.post("/api/v3/senders", json=SENDER)
     assert (await api.get("/api/v3/senders/1/health")).json()["ok"] is True
     assert (await api.get("/api/v3/senders/2/health")).status_code == 404
+
+
+async def test_health_says_what_is_left(api: httpx.AsyncClient) -> None:
+    await api.post("/api/v3/senders", json=SENDER | {"daily_cap": 10, "warm_up": [5, 10]})
+    budget = (await api.get("/api/v3/senders/1/health")).json()["budget"]
+    assert budget == {"messages_left": 10, "conversations_left": 5, "last_sent_at": None, "last_receipt_at": None}
+    assert (await api.get("/api/v3/senders/1")).json()["checked_at"] is not None
+
+
+async def test_the_pace_can_be_changed(api: httpx.AsyncClient) -> None:
+    await api.post("/api/v3/senders", json=SENDER | {"daily_cap": 10})
+    changed = (await api.patch("/api/v3/senders/1", json={"daily_cap": None, "jitter": 0.3, "rate": 20})).json()
+    assert (changed["daily_cap"], changed["jitter"], changed["rate"]) == (None, 0.3, 20)
+    assert (await api.patch("/api/v3/senders/1", json={"jitter": 2})).status_code == 422
+    assert (await api.patch("/api/v3/senders/1", json={"warm_up": [5, 1]})).status_code == 422
+    assert (await api.patch("/api/v3/senders/2", json={"rate": 1})).status_code == 404

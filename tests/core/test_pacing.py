@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 import scenes
 from conftest import with_settings
-from core import pacing
+from core import health, pacing, senders
 from core.bootstrap import Platform
+from core.errors import Invalid
 from core.models import Sender
+from core.ports import SenderHealth
 from fakes import FakeClock, FakeConnector
 
 _BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -159,3 +161,84 @@ def test_the_next_hour_is_a_whole_one() -> None:
     assert pacing.next_hour(_BEGAN + timedelta(minutes=59, seconds=59)) == _BEGAN + timedelta(hours=1)
     assert pacing.next_hour(_BEGAN) == _BEGAN + timedelta(hours=1)
     assert math.isclose(_BEGAN.timestamp() % 3600, 0)
+
+
+# ---- what WhatsApp allows, and what a young number should --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tier", "cap"),
+    [
+        ("TIER_50", 50),
+        ("TIER_250", 250),
+        ("TIER_2K", 2_000),
+        ("TIER_100K", 100_000),
+        ("TIER_UNLIMITED", None),
+        ("TIER_NOT_SET", None),
+        (None, None),
+    ],
+)
+def test_a_tier_is_a_cap_on_new_conversations(tier: str | None, cap: int | None) -> None:
+    assert pacing.tier_cap(tier) == cap
+
+
+@pytest.mark.parametrize(
+    ("day", "own_cap", "tier", "most"),
+    [
+        (0, None, None, 50),
+        (1, None, None, 100),
+        (2, None, None, 200),
+        (3, None, None, None),  # grown up
+        (3, None, "TIER_250", 250),
+        (1, 70, "TIER_250", 70),
+        (-1, None, None, 50),  # made in the evening, in a zone further east
+    ],
+)
+def test_the_least_of_all_caps_counts(day: int, own_cap: int | None, tier: str | None, most: int | None) -> None:
+    ramp = pacing.warm_up(_BEGAN.date(), [50, 100, 200])
+    sender = Sender(conversation_cap=own_cap, tier=tier, warm_up=ramp)
+    assert pacing.most_conversations(sender, now=_BEGAN + timedelta(days=day)) == most
+
+
+@pytest.mark.parametrize("per_day", [[], [0], [100, 50], [1] * 91])
+def test_a_warm_up_never_cools_down(per_day: list[int]) -> None:
+    with pytest.raises(Invalid):
+        pacing.warm_up(_BEGAN.date(), per_day)
+
+
+async def test_a_warm_up_lets_more_go_each_day(platform: Platform, connector: FakeConnector, clock: FakeClock) -> None:
+    await scenes.people(platform, 60)
+    sender = await scenes.a_sender(platform)
+    async with platform.database.transaction() as tx:
+        await senders.change(tx, sender.id, {"warm_up": [10, 20]}, at=await platform.clock.now(tx))
+    campaign = await scenes.a_campaign(platform, sender)
+    await scenes.launched(platform, campaign.id)
+    sent = []
+    for _ in range(3):
+        await scenes.dispatched(platform, connector, campaign.id)
+        sent.append(len(connector.effects))
+        clock.advance(hours=25)
+    assert sent == [10, 30, 60]
+
+
+def test_jitter_delays_within_the_step_and_no_more() -> None:
+    steps = [pacing.jitter_s(Sender(jitter=0.5), 2.0) for _ in range(500)]
+    assert 0 <= min(steps) < 0.2
+    assert 0.8 < max(steps) <= 1.0
+    assert pacing.jitter_s(Sender(jitter=0.0), 2.0) == 0
+
+
+async def test_a_check_keeps_what_whatsapp_says(platform: Platform, connector: FakeConnector) -> None:
+    connector.says = SenderHealth(ok=True, detail="connected", tier="TIER_250", quality="GREEN")
+    sender = await scenes.a_sender(platform)
+    assert (await health.check(platform, sender.id)).ok
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        kept = await senders.get(tx, sender.id)
+        left = await health.budget(tx, kept, now=now)
+    assert (kept.tier, kept.quality, kept.checked_at is not None) == ("TIER_250", "GREEN", True)
+    assert (left.messages_left, left.conversations_left) == (None, 250)
+    connector.says = SenderHealth(ok=False, detail="token_expired")
+    assert await health.check_all(platform) == [sender.id]
+    async with platform.database.reading() as tx:
+        assert (await senders.get(tx, sender.id)).tier == "TIER_250"  # silence says nothing about the tier

@@ -1,6 +1,8 @@
 """WhatsApp accounts that write."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
 
@@ -18,7 +20,21 @@ class Sender(Model):
     rate: float
     daily_cap: int | None
     conversation_cap: int | None
+    jitter: float
+    warm_up: dict[str, Any] | None
+    tier: str | None
+    quality: str | None
+    checked_at: datetime | None
     created_at: datetime
+
+
+class Budget(Model):
+    """What is left in the moving 24 hours; None where nothing limits it."""
+
+    messages_left: int | None
+    conversations_left: int | None
+    last_sent_at: datetime | None
+    last_receipt_at: datetime | None
 
 
 class SenderHealth(Model):
@@ -30,6 +46,7 @@ class SenderHealth(Model):
     verified_name: str | None
     quality: str | None
     tier: str | None
+    budget: Budget
 
 
 class Senders(Resource[C]):
@@ -46,6 +63,8 @@ class Senders(Resource[C]):
         rate: float = 80.0,
         daily_cap: int | None = None,
         conversation_cap: int | None = None,
+        jitter: float = 0.0,
+        warm_up: Sequence[int] | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Sender]:
         """Add an account of the Cloud API; `rate` is messages/s, the caps count 24 hours. Needs an admin key."""
@@ -59,6 +78,8 @@ class Senders(Resource[C]):
             rate=rate,
             daily_cap=daily_cap,
             conversation_cap=conversation_cap,
+            jitter=jitter,
+            warm_up=warm_up,
         )
         return write("POST", "/senders", Sender, json=sent, key=idempotency_key)
 
@@ -74,6 +95,12 @@ class Senders(Resource[C]):
     def health(self, sender_id: int) -> Ask[SenderHealth]:
         """Asks WhatsApp."""
         return get(f"/senders/{sender_id}/health", SenderHealth)
+
+    @call
+    def change(self, sender_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None) -> Ask[Sender]:
+        """`changes` names any of rate, daily_cap, conversation_cap, jitter and warm_up; None takes a limit away. Needs
+        an admin key."""
+        return write("PATCH", f"/senders/{sender_id}", Sender, json=changes, key=idempotency_key)
 
     @call
     def replace_token(self, sender_id: int, access_token: str, *, idempotency_key: str | None = None) -> Ask[Sender]:
