@@ -7,18 +7,17 @@ from secrets import token_hex
 
 from sqlalchemy import or_, select, update
 
-from core import bulk, campaigns, consents, messages, pacing, quiet, senders, templates
-from core.content import MAX_TEXT, Content, Text
+from core import bulk, campaigns, consents, messages, pacing, quiet, senders
+from core.addressing import Row, addressed
+from core.content import Content
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
 from core.models import Campaign, Contact, Identity, Recipient, Sender, Switch
 from core.models import Template as TemplateRow
 from core.permission import Rules, look_at
-from core.ports import Address, AddressKind, Capabilities, Outgoing
+from core.ports import Address, Capabilities, Outgoing
 from core.settings import Settings
-
-_PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,45 +130,36 @@ async def _address(
     now: datetime,
 ) -> list[Claimed]:
     rows = await tx.execute(
-        select(Recipient.id, Recipient.contact_id, Contact.name, Contact.attributes, Identity.kind, Identity.value)
+        select(
+            Recipient.id,
+            Recipient.contact_id,
+            Contact.name,
+            Contact.language,
+            Contact.attributes,
+            Identity.kind,
+            Identity.value,
+        )
         .outerjoin(Contact, Contact.id == Recipient.contact_id)
         .outerjoin(Identity, Identity.contact_id == Contact.id)
         .where(Recipient.claim_token == token, Recipient.id.between(ids[0], ids[-1]))
         .order_by(Recipient.id, Identity.id)
     )
-    best: dict[int, tuple[int, Claimed]] = {}
-    skipped: dict[int, str] = {}
-    for recipient_id, contact_id, name, attributes, kind, value in rows:
-        rank = _PREFERRED.get(kind, 9)
-        if recipient_id in best and best[recipient_id][0] <= rank:
-            continue
-        if value is None:
-            skipped[recipient_id] = "no_address"
-            continue
-        try:
-            content = templates.render(template, {"name": name, **attributes})
-        except templates.MissingVariable as missing:
-            skipped[recipient_id] = f"missing_variable:{missing.args[0]}"[:80]
-            continue
-        if isinstance(content, Text) and len(content.body) > MAX_TEXT:
-            skipped[recipient_id] = "text_too_long"
-            continue
-        known_kind: AddressKind = kind
-        best[recipient_id] = (
-            rank,
-            Claimed(
-                recipient_id=recipient_id,
-                contact_id=contact_id,
-                client_id=messages.client_id(installation, "recipient", recipient_id),
-                to=Address(known_kind, value),
-                content=content,
-                token=token,
-                until=until,
-            ),
+    found = addressed((Row(*row) for row in rows), template)
+    for reason in sorted(set(found.barred.values())):
+        some = [one for one, why in found.barred.items() if why == reason]
+        await skip(tx, campaign.id, reason, some, at=now)
+    return [
+        Claimed(
+            recipient_id=recipient_id,
+            contact_id=contact_id,
+            client_id=messages.client_id(installation, "recipient", recipient_id),
+            to=to,
+            content=content,
+            token=token,
+            until=until,
         )
-    for reason in sorted(set(skipped.values())):
-        await skip(tx, campaign.id, reason, [one for one, why in skipped.items() if why == reason], at=now)
-    return [claimed for _, claimed in best.values()]
+        for recipient_id, (contact_id, to, content) in found.letters.items()
+    ]
 
 
 async def skip(

@@ -1,0 +1,58 @@
+"""What one person would get, and where: used by the real send and by the preflight, so that they cannot differ."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import templates
+from core.content import MAX_TEXT, Content, Text
+from core.models import Template
+from core.ports import Address, AddressKind
+
+_PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A person with one of their identities (or none); `key` is the recipient or the contact, as the caller likes."""
+
+    key: int
+    contact_id: int
+    name: str | None
+    language: str | None
+    attributes: Mapping[str, Any] | None
+    kind: str | None
+    value: str | None
+
+
+@dataclass(slots=True)
+class Addressed:
+    """`letters` by key: contact, address and content. `barred` by key: why there is no message for this person."""
+
+    letters: dict[int, tuple[int, Address, Content]] = field(default_factory=dict)
+    barred: dict[int, str] = field(default_factory=dict)
+
+
+def addressed(rows: Iterable[Row], template: Template) -> Addressed:
+    """The best identity of each person with the message for them."""
+    found = Addressed()
+    ranks: dict[int, int] = {}
+    for row in rows:
+        rank = _PREFERRED.get(row.kind or "", 9)
+        if row.key in ranks and ranks[row.key] <= rank:
+            continue
+        if row.value is None or row.kind is None:
+            found.barred[row.key] = "no_address"
+            continue
+        try:
+            content = templates.render(template, {"name": row.name or "", **(row.attributes or {})})
+        except templates.MissingVariable as missing:
+            found.barred[row.key] = f"missing_variable:{missing.args[0]}"[:80]
+            continue
+        if isinstance(content, Text) and len(content.body) > MAX_TEXT:
+            found.barred[row.key] = "text_too_long"
+            continue
+        ranks[row.key] = rank
+        kind: AddressKind = row.kind  # type: ignore[assignment]  # a constraint of the table says so
+        found.letters[row.key] = (row.contact_id, Address(kind, row.value), content)
+    return found
