@@ -121,8 +121,6 @@ async def _ours(request: Request, error: Exception) -> Response:
     if status >= 500:
         logger.error("request_refused request=%s code=%s", request.state.request_id, error.code)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
-    if error.code == "in_progress":
-        headers = {"Retry-After": "1"}
     return answer(
         request.state.request_id,
         status=status,

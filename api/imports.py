@@ -1,35 +1,35 @@
-"""Files of contacts: taken while they arrive, in pieces, with a report per row."""
+"""Files of contacts: kept when they have come in, then taken in chunks, with a report per row."""
 
+import asyncio
 import csv
-import hashlib
 import io
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from pydantic import AwareDatetime, BeforeValidator, Field, RootModel
 
 from api.auth import needs
-from api.bodies import Shown
-from api.deps import Id, PlatformDep, Tx
+from api.bodies import Body, Shown
+from api.deps import Id, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Signed, asked, replayed
 from api.pages import Page, PlaceDep, page
-from api.requests import pieces
-from core import contacts, idempotency
+from api.recipients import cell
+from api.uploads import Upload, field_json, receive
+from core import idempotency, import_files, imports, kept_files
 from core.bootstrap import Platform
-from core.errors import Invalid, TooLarge
-from core.idempotency import Answer
-from core.models import Import
+from core.errors import Invalid
+from core.idempotency import Answer, Ask
+from core.imports import Agreed, Asked
 
 # A file goes in by many transactions, so the route opens its own (`Signed`, not `Once`).
 router = APIRouter(prefix="/api/v3", tags=["imports"], route_class=Signed)
 
-_LAPSES = timedelta(minutes=30)  # after which a first request that never ended counts as dead
-_FRAME_BYTES = 64 * 1024  # what multipart adds around the file
+_ROUTE = "/api/v3/contacts/import"
+_WAIT_S = 5.0  # a file that is done by then is one call
+_SHOWN = 100
+_SAMPLE = 20
 
 
 class RejectedOut(Shown):
@@ -40,41 +40,96 @@ class RejectedOut(Shown):
     message: str = Field(examples=["No such number exists in its country."])
 
 
+def _at_midnight(given: object) -> object:
+    return f"{given}T00:00:00Z" if isinstance(given, str) and len(given) == len("2026-01-31") else given
+
+
+class Consent(Body):
+    """That the people in a file agreed to be written to: the evidence that is kept with each of them."""
+
+    source: Annotated[Str, Field(min_length=1, max_length=200)] = Field(examples=["Order form on shop.example"])
+    wording: Annotated[Str, Field(min_length=1, max_length=1000)] = Field(
+        description="To what they agreed, word by word.", examples=["Send me offers over WhatsApp."]
+    )
+    given_at: Annotated[AwareDatetime, BeforeValidator(_at_midnight)] = Field(
+        description="When: a date, or a moment with its zone.", examples=["2026-01-31"]
+    )
+    purpose: Annotated[Str, Field(min_length=1, max_length=40)] = Field(default="marketing")
+
+
+class Mapping(RootModel[dict[Str, Str]]):
+    """Column to place."""
+
+
 class ImportOut(Shown):
     """One file of contacts and what became of its rows."""
 
     id: int = Field(examples=[1])
     filename: str = Field(examples=["customers.csv"])
+    format: str = Field(description="csv, xlsx or json.", examples=["csv"])
     state: str = Field(description="running, finished, or failed where the rest could not be read.")
-    rows: int = Field(examples=[1000])
+    rows: int = Field(description="Taken or not taken so far.", examples=[1000])
+    total: int | None = Field(description="How many there are; null until or where that is not known.", examples=[1000])
     created: int = Field(examples=[962])
     updated: int = Field(examples=[35])
     rejected: int = Field(examples=[3])
+    mapping: dict[str, str] = Field(examples=[{"Mobile": "phone"}])
+    country: str | None = Field(description="In which numbers without a + were read.", examples=["SA"])
+    consent: dict[str, str] | None = Field(description="The evidence that was given with the file.")
     created_at: datetime
     finished_at: datetime | None
 
 
 class ImportReport(ImportOut):
-    """With the rows that were not taken."""
+    """With rows that were not taken."""
 
-    report: list[RejectedOut] = Field(description="The first 10,000 of them.")
+    reason: str | None = Field(default=None, description="Why it failed.", examples=["The file is not UTF-8 text."])
+    report: list[RejectedOut] = Field(
+        description=f"The first {_SHOWN}; all of them: `/imports/{{import_id}}/rejected`."
+    )
 
 
-_UPLOAD: dict[str, Any] = {
-    **DOCUMENTED,
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary", "description": "UTF-8 CSV"}},
-                }
-            }
-        },
+class SampleOut(Shown):
+    """A person as read from a row."""
+
+    phone: str = Field(examples=["+966501234567"])
+    name: str = Field(examples=["نورة"])
+    language: str | None
+    tags: list[str]
+    attributes: dict[str, str]
+    opted_out: bool
+
+
+class PreviewOut(Shown):
+    """What a file would come to."""
+
+    format: str = Field(examples=["xlsx"])
+    columns: dict[str, str] = Field(
+        description="Where each column goes; to nothing where empty.",
+        examples=[{"Mobile": "phone", "City": "attributes.City"}],
+    )
+    rows: int = Field(description="Of the file's first rows so many were looked at.", examples=[1000])
+    rejected: int = Field(description="So many of them would not be taken.", examples=[3])
+    sample: list[SampleOut] = Field(description=f"The first {_SAMPLE} who would be taken.")
+    report: list[RejectedOut] = Field(description=f"The first {_SHOWN} rows that would not.")
+
+
+_FIELDS: dict[str, Any] = {
+    "file": {"type": "string", "format": "binary", "description": "CSV (UTF-8), XLSX or JSON"},
+    "mapping": {
+        "type": "string",
+        "description": "JSON: where columns go that are not named as here.",
+        "example": '{"Mobile": "phone", "Full name": "name", "City": "attributes.city", "Groups": "tags"}',
+    },
+    "country": {"type": "string", "description": "Of numbers without a +; two letters.", "example": "SA"},
+    "consent": {
+        "type": "string",
+        "description": "JSON: source, wording, given_at and purpose (`marketing` unless given).",
+        "example": '{"source": "Order form", "wording": "Send me offers over WhatsApp.", "given_at": "2026-01-31"}',
     },
 }
+_FORM = {"type": "object", "required": ["file"], "properties": _FIELDS}
+_UPLOAD = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 
 
 @router.post(
@@ -82,47 +137,131 @@ _UPLOAD: dict[str, Any] = {
     status_code=201,
     response_model=ImportReport,
     dependencies=[Depends(needs("write"))],
-    responses=documented(409, 413),
-    openapi_extra=_UPLOAD,
+    responses={202: {"model": ImportReport, "description": "Kept, and still being taken."}, **documented(413)},
+    openapi_extra={**DOCUMENTED, **_UPLOAD},
 )
 async def import_contacts(request: Request, platform: PlatformDep) -> Response:
-    """Take a CSV file (multipart field `file`). Its first line names the columns: `phone` is needed; `name`,
-    `language`, `tags` (`;` between them) and `opted_out` are understood; every other column becomes an attribute.
+    """Take a file (multipart field `file`): CSV, XLSX (first sheet) or JSON (an array of objects, or one per line).
+    `phone` is needed; `name`, `language`, `tags` (`;` between them) and `opted_out` are understood, also by their usual
+    names in Arabic and English or as `mapping` says; every other column becomes an attribute.
 
-    A row that is not right is reported and left out; the others are taken. The same file again changes nothing.
+    A row that is not right is reported and left out; the others are taken. The same file again changes nothing. With
+    `consent` each person taken has a line in the ledger of consents, but for whom has opted out. A file that is not
+    done within 5 seconds is answered with 202; its `state` and `rows` tell how far it is.
     """
-    upload = await _receive(request, limit=platform.settings.max_upload_bytes)
-    ask = asked(request, "/api/v3/contacts/import", await _digest(upload))
-    if ask:
-        async with platform.database.transaction() as tx:
-            now = await platform.clock.now(tx)
-            if answer := await idempotency.reserve(tx, platform.key, ask, at=now, lapses=_LAPSES):
-                return replayed(answer)
-    try:
-        body = (await _take(platform, upload)).model_dump_json()
-    except BaseException:  # whatever ended it, also a cancellation: it is undone, then raised
+    upload = await receive(request, limit=platform.settings.max_upload_bytes)
+    ask = asked(request, _ROUTE, upload.digest)
+    begun = await _begin(platform, upload, ask)
+    if isinstance(begun, Answer):
+        return replayed(begun)
+    await asyncio.wait({request.app.state.importing.start(begun)}, timeout=_WAIT_S)
+    async with platform.database.reading() as tx:
+        shown = await _report(tx, begun)
+    if shown.state == imports.FAILED:
         if ask:
             async with platform.database.transaction() as tx:
-                await idempotency.give_up(tx, ask)
-        raise
+                await idempotency.forget(tx, ask)
+        raise Invalid(shown.reason or "The file cannot be read.", field="file", hint=_hint(shown))
+    answer = Answer(202 if shown.state == imports.RUNNING else 201, shown.model_dump_json())
     if ask:
         async with platform.database.transaction() as tx:
+            await idempotency.remember(tx, platform.key, ask, answer, at=await platform.clock.now(tx))
+    return Response(answer.body, status_code=answer.status, media_type="application/json")
+
+
+def _hint(shown: ImportReport) -> str | None:
+    return f"The {shown.rows:,} rows before were taken: import {shown.id}." if shown.rows else None
+
+
+async def _begin(platform: Platform, upload: Upload, ask: Ask | None) -> int | Answer:
+    """Keep the file and note it. From the commit on it will be taken, and a repeated request is told of it."""
+    asked_for = await _asked_for(platform, upload)
+    stored = await asyncio.to_thread(kept_files.keep, platform.settings, upload.file.file)
+    is_noted = False
+    try:
+        await asyncio.to_thread(imports.check, asked_for, kept_files.path_of(platform.settings, stored))
+        async with platform.database.transaction() as tx:
             now = await platform.clock.now(tx)
-            await idempotency.remember(tx, platform.key, ask, Answer(201, body), at=now)
-    return Response(body, status_code=201, media_type="application/json")
+            if ask and (answer := await idempotency.recall(tx, platform.key, ask)):
+                return answer
+            job = await imports.create(tx, asked_for, stored=stored, lease_s=platform.settings.lease_s, at=now)
+            if ask:
+                shown = ImportReport.model_validate({**ImportOut.model_validate(job).model_dump(), "report": []})
+                answer = Answer(202, shown.model_dump_json())
+                await idempotency.remember(tx, platform.key, ask, answer, at=now)
+        is_noted = True
+        return job.id
+    finally:
+        if not is_noted:
+            kept_files.forget(platform.settings, stored)
+
+
+async def _asked_for(platform: Platform, upload: Upload) -> Asked:
+    beginning = await upload.file.read(64)
+    await upload.file.seek(0)
+    mapping = field_json(upload, "mapping", Mapping)
+    consent = field_json(upload, "consent", Consent)
+    return Asked(
+        filename=upload.filename,
+        format=import_files.format_of(upload.filename, beginning),
+        country=upload.fields.get("country", "").strip().upper() or platform.settings.default_country,
+        mapping=mapping.root if mapping else {},
+        consent=Agreed(**consent.model_dump()) if consent else None,
+    )
+
+
+@router.post(
+    "/contacts/import/preview",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(413),
+    openapi_extra=_UPLOAD,
+)
+async def preview_import(request: Request, platform: PlatformDep) -> PreviewOut:
+    """What a file would come to, by its first 1,000 rows. Nothing is written."""
+    upload = await receive(request, limit=platform.settings.max_upload_bytes)
+    asked_for = await _asked_for(platform, upload)
+    stored = await asyncio.to_thread(kept_files.keep, platform.settings, upload.file.file)
+    try:
+        path = kept_files.path_of(platform.settings, stored)
+        found = await asyncio.to_thread(imports.preview, asked_for, path)
+    finally:
+        kept_files.forget(platform.settings, stored)
+    return PreviewOut(
+        format=asked_for.format,
+        columns=dict(found.places),
+        rows=found.rows,
+        rejected=len(found.rejected),
+        sample=[SampleOut.model_validate(one) for one in found.taken[:_SAMPLE]],
+        report=[RejectedOut.model_validate(one) for one in found.rejected[:_SHOWN]],
+    )
 
 
 @router.get("/imports", dependencies=[Depends(needs("read"))], responses=documented())
 async def list_imports(tx: Tx, place: PlaceDep) -> Page[ImportOut]:
     """Files taken so far, oldest first."""
-    rows = await contacts.imports(tx, after=place.after, limit=place.limit)
+    rows = await imports.listed(tx, after=place.after, limit=place.limit)
     return page(rows, place, id_of=lambda row: row.id, show=ImportOut.model_validate)
 
 
 @router.get("/imports/{import_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_import(import_id: Id, tx: Tx) -> ImportReport:
-    """One file, with the rows that were not taken."""
-    return ImportReport.model_validate(await contacts.get_import(tx, import_id))
+    """One file and how far it is, with the first rows that were not taken."""
+    return await _report(tx, import_id)
+
+
+async def _report(tx: Tx, import_id: int) -> ImportReport:
+    job = ImportOut.model_validate(await imports.get(tx, import_id))
+    lines = await imports.report(tx, import_id) if job.rejected or job.state == imports.FAILED else []
+    reason = lines[-1]["message"] if job.state == imports.FAILED else None
+    return ImportReport(**job.model_dump(), reason=reason, report=[RejectedOut(**line) for line in lines[:_SHOWN]])
+
+
+@router.get("/imports/{import_id}/rejected", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def list_rejected(import_id: Id, tx: Tx, place: PlaceDep) -> Page[RejectedOut]:
+    """The rows that were not taken, the first 100,000 of them; the last line of a file that failed says why."""
+    lines = await imports.report(tx, import_id)
+    some = list(enumerate(lines, start=1))[place.after : place.after + place.limit]
+    return page(some, place, id_of=lambda one: one[0], show=lambda one: RejectedOut(**one[1]))
 
 
 @router.get(
@@ -132,53 +271,13 @@ async def get_import(import_id: Id, tx: Tx) -> ImportReport:
     responses={200: {"content": {"text/csv": {}}, "description": "row, field, message"}, **documented(404)},
 )
 async def get_rejected(import_id: Id, tx: Tx) -> Response:
-    """The rows that were not taken, as a file."""
-    job = await contacts.get_import(tx, import_id)
+    """The same as a file."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["row", "field", "message"])
-    writer.writerows([one["row"], one["field"], one["message"]] for one in job.report)
+    lines = await imports.report(tx, import_id)
+    writer.writerows([one["row"], cell(one["field"]), cell(one["message"])] for one in lines)
     name = f"import-{import_id}-rejected.csv"
     return Response(
         out.getvalue(), media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
-
-
-async def _receive(request: Request, *, limit: int) -> UploadFile:
-    """The file, on disk where it is large. Reading stops at the limit."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Invalid("A file is needed, as multipart/form-data.", field="file", hint="curl -F file=@contacts.csv …")
-
-    async def stream() -> AsyncIterator[bytes]:
-        async for piece in pieces(request, limit=limit + _FRAME_BYTES):
-            yield piece
-
-    try:
-        form = await MultiPartParser(request.headers, stream(), max_files=1, max_fields=10).parse()  # type: ignore[arg-type]
-    except MultiPartException as error:
-        raise Invalid(f"The upload cannot be read: {error.message}", field="file") from None
-    except TooLarge:
-        raise TooLarge(
-            f"The file is larger than {limit:,} bytes.",
-            field="file",
-            hint="Split it: each part may be taken by itself. Or raise WAQTOR_MAX_UPLOAD_BYTES.",
-        ) from None
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        raise Invalid("There is no file in the field 'file'.", field="file")
-    return upload
-
-
-async def _digest(upload: UploadFile) -> "hashlib._Hash":
-    digest = hashlib.sha256((upload.filename or "").encode())
-    while piece := await upload.read(1024 * 1024):
-        digest.update(piece)
-    await upload.seek(0)
-    return digest
-
-
-async def _take(platform: Platform, upload: UploadFile) -> ImportReport:
-    rows = contacts.read_csv(upload.file, country=platform.settings.default_country)
-    filename = (upload.filename or "contacts.csv").replace("\0", "")
-    job: Import = await contacts.import_rows(platform.database, platform.clock, platform.key, rows, filename=filename)
-    return ImportReport.model_validate(job)

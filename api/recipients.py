@@ -107,7 +107,7 @@ async def _lines(platform: Platform, campaign_id: int, state: str | None, reason
         if not rows:
             return
         after = rows[-1].recipient.id
-        yield _csv([[_cell(value) for value in show(row).model_dump(mode="json").values()] for row in rows])
+        yield _csv([[cell(value) for value in show(row).model_dump(mode="json").values()] for row in rows])
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:
@@ -116,7 +116,7 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A name that a spreadsheet would run as a formula is made text."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"

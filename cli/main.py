@@ -4,9 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from cli import installation, remote
+from cli.contacts import add_import, contacts_import
 from cli.settings import load_settings
 from core.errors import WaqtorError
 from simulator.profiles import PROFILES
@@ -133,8 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add("show", "the settings in force, secrets masked", installation.config_show, config)
 
     contacts = group("contacts", "people")
-    importing = add("import", "take contacts from a CSV file", remote.contacts_import, contacts)
-    importing.add_argument("file", type=Path)
+    add_import(add("import", "take contacts from a CSV, XLSX or JSON file", contacts_import, contacts))
     campaigns = group("campaigns", "campaigns")
     add("list", "all campaigns", remote.campaigns_list, campaigns)
     for name, help_text, run in (

@@ -30,19 +30,6 @@ def _client() -> Client:
     return Client(os.environ.get("WAQTOR_URL") or load_settings().api_url)
 
 
-def contacts_import(asked: argparse.Namespace) -> int:
-    if not asked.file.is_file():
-        raise Invalid(f"There is no file {asked.file}.")
-    with _refusals(), _client() as client, console.status(f"Importing {asked.file.name} …"):
-        done = client.contacts.import_csv(asked.file)
-    console.print(f"{done.rows:,} rows: {done.created:,} new, {done.updated:,} known, {done.rejected:,} not taken.")
-    for row in (done.report or [])[:20]:
-        console.print(f"  row {row.row}: {row.field}: {row.message}", markup=False)
-    if done.rejected > 20:
-        console.print(f"  … all of them: GET /api/v3/imports/{done.id}/rejected.csv")
-    return 1 if done.rejected else 0
-
-
 def campaigns_list(_: argparse.Namespace) -> int:
     table = Table("id", "name", "state", "reason", "launched")
     with _refusals(), _client() as client:

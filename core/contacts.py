@@ -1,31 +1,22 @@
-"""People: told apart by their identities, taken in from files row by row."""
+"""People: told apart by their identities. Files of them: `imports.py`."""
 
-import asyncio
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
-from typing import BinaryIO
 
 import phonenumbers
 from sqlalchemy import insert, select, text
 
 from core import bulk, consents
-from core.database import Database, Tx, is_postgres
+from core.database import Tx, is_postgres
 from core.errors import Invalid, NotFound
-from core.events import ContactSaved, ContactsImported, publish
+from core.events import ContactSaved, publish
 from core.keys import MasterKey
-from core.models import Contact, ContactTag, Identity, Import
-from core.ports import Address, Clock
+from core.models import Contact, ContactTag, Identity
+from core.ports import Address
 
 _IDENTITY_LOCK = 7_726_003  # two writers must not both make the person of one number
-_CHUNK = 500
-_MAX_REPORTED = 10_000
-_MAX_VALUE = 1_000
-_YES = frozenset({"1", "yes", "true", "y", "نعم"})
-_NO = frozenset({"", "0", "no", "false", "n", "لا"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +31,11 @@ class NewContact:
     opted_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that was not taken. `row` counts from 1 below the heading."""
-
-    row: int
-    field: str
-    message: str
-
-
 def e164(raw: str, country: str) -> str:
-    """The number in international form; Arabic digits are digits. Raises `Invalid` with what is wrong."""
+    """The number in international form; Arabic digits are digits, and the marks of writing direction that come along
+    when a number is copied out of Arabic text are nothing. Raises `Invalid` with what is wrong."""
+    if not raw.isascii():
+        raw = "".join(char for char in raw if unicodedata.category(char) != "Cf")
     try:
         number = phonenumbers.parse(raw, country)
     except phonenumbers.NumberParseException:
@@ -244,149 +229,6 @@ async def _with_belongings(tx: Tx, people: Sequence[Contact]) -> Sequence[Card]:
         Card(contact, identities.get(contact.id, []), tags.get(contact.id, []), contact.id in refused)
         for contact in people
     ]
-
-
-# ---- files --------------------------------------------------------------------------------------------------
-
-
-def read_csv(file: BinaryIO, *, country: str) -> Iterator[NewContact | Rejected]:
-    """Rows of a CSV file with a heading. `phone` is needed; `name`, `language`, `tags` (`;` between them) and
-    `opted_out` are understood; every other column becomes an attribute. Raises `Invalid` for the whole file."""
-    lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    try:
-        sample = lines.readline()
-        delimiter = max(",;\t", key=sample.count)
-        heading = [name.strip() for name in next(csv.reader([sample], delimiter=delimiter), [])]
-        _check_heading(heading)
-        for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
-            if row:
-                yield _read_row(number, heading, row, country)
-    except UnicodeDecodeError:
-        raise Invalid("The file is not UTF-8 text.", field="file", hint="In Excel: Save as → CSV UTF-8.") from None
-    except csv.Error as error:
-        raise Invalid(f"The file is not CSV: {error}.", field="file") from None
-    finally:
-        lines.detach()
-
-
-def _check_heading(heading: Sequence[str]) -> None:
-    if "phone" not in heading:
-        raise Invalid(
-            "The first line names no column 'phone'.",
-            field="file",
-            hint=f"It names: {', '.join(filter(None, heading))[:200] or 'nothing'}.",
-        )
-    if any("\0" in name for name in heading):
-        raise Invalid("The first line contains a null character.", field="file")
-    twice = {name for name in heading if name and heading.count(name) > 1}
-    if twice:
-        raise Invalid(f"The column {sorted(twice)[0]!r} is there twice.", field="file")
-
-
-def _read_row(number: int, heading: Sequence[str], row: Sequence[str], country: str) -> NewContact | Rejected:
-    if len(row) != len(heading):
-        return Rejected(number, "row", f"{len(row)} values for {len(heading)} columns.")
-    values = {name: value.strip() for name, value in zip(heading, row, strict=True) if name}
-    if too_long := next((name for name, value in values.items() if len(value) > _MAX_VALUE), None):
-        return Rejected(number, too_long, f"Longer than {_MAX_VALUE} characters.")
-    if any("\0" in value for value in values.values()):
-        return Rejected(number, "row", "Contains a null character.")
-    try:
-        phone = e164(values.pop("phone"), country)
-        opted_out = _flag(values.pop("opted_out", ""))
-    except Invalid as error:
-        return Rejected(number, error.field or "row", error.message)
-    return NewContact(
-        phone=phone,
-        name=values.pop("name", "")[:200],
-        language=values.pop("language", "")[:20] or None,
-        tags=tuple(tag.strip()[:80] for tag in values.pop("tags", "").split(";") if tag.strip()),
-        opted_out=opted_out,
-        attributes={name: value for name, value in values.items() if value},
-    )
-
-
-def _flag(value: str) -> bool:
-    """What is neither yes nor no is refused: an opt-out misread as none would be written to."""
-    folded = value.casefold()
-    if folded not in _YES | _NO:
-        raise Invalid("This is neither yes nor no.", field="opted_out")
-    return folded in _YES
-
-
-async def import_rows(
-    database: Database,
-    clock: Clock,
-    key: MasterKey,
-    rows: Iterator[NewContact | Rejected],
-    *,
-    filename: str,
-) -> Import:
-    """Take a file in short transactions; what was taken stays if the rest cannot be read, and giving the file
-    again changes nothing that is there."""
-    async with database.transaction() as tx:
-        job = Import(
-            filename=filename[:255],
-            state="running",
-            rows=0,
-            created=0,
-            updated=0,
-            rejected=0,
-            report=[],
-            created_at=await clock.now(tx),
-        )
-        tx.add(job)
-    try:
-        # Reading numbers is work for the processor: in a thread, so that the loop goes on serving.
-        while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
-            await _import_chunk(database, clock, key, job.id, chunk)
-    except Invalid:
-        await _end_import(database, clock, job.id, "failed")
-        raise
-    return await _end_import(database, clock, job.id, "finished")
-
-
-async def _end_import(database: Database, clock: Clock, import_id: int, state: str) -> Import:
-    async with database.transaction() as tx:
-        job = await tx.get_one(Import, import_id)
-        job.state, job.finished_at = state, await clock.now(tx)
-    return job
-
-
-async def imports(tx: Tx, *, after: int, limit: int) -> Sequence[Import]:
-    return (await tx.execute(select(Import).where(Import.id > after).order_by(Import.id).limit(limit))).scalars().all()
-
-
-async def get_import(tx: Tx, import_id: int) -> Import:
-    job = await tx.get(Import, import_id)
-    if job is None:
-        raise NotFound(f"There is no import {import_id}.", field="import_id")
-    return job
-
-
-async def _import_chunk(
-    database: Database, clock: Clock, key: MasterKey, import_id: int, chunk: Iterable[NewContact | Rejected]
-) -> Import:
-    taken = [row for row in chunk if isinstance(row, NewContact)]
-    refused = [row for row in chunk if isinstance(row, Rejected)]
-    async with database.transaction() as tx:
-        now = await clock.now(tx)
-        created, updated = await save(tx, key, taken, at=now)
-        job = await tx.get_one(Import, import_id)
-        job.rows += len(taken) + len(refused)
-        job.created += created
-        job.updated += updated
-        job.rejected += len(refused)
-        room = _MAX_REPORTED - len(job.report)
-        job.report = job.report + [
-            {"row": one.row, "field": one.field, "message": one.message} for one in refused[: max(0, room)]
-        ]
-        await publish(
-            tx,
-            ContactsImported(import_id=import_id, created=created, updated=updated, rejected=len(refused)),
-            at=now,
-        )
-    return job
 
 
 async def lock_identities(tx: Tx) -> None:

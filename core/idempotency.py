@@ -1,24 +1,17 @@
 """A request that comes again gets the answer it got, and changes nothing. Kept with the change it answers for."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import delete, select, text, update
 
 from core.database import Database, Tx, is_postgres
-from core.errors import Conflict, Invalid, KeyReused
+from core.errors import Invalid, KeyReused
 from core.keys import MasterKey
 from core.models import IdempotencyKey
 
 MAX_KEY = 255
-_PENDING = 0  # the status of a request that is being done
 _PRUNE_BATCH = 1_000
-
-
-class InProgress(Conflict):
-    """The first request with this key is not done yet."""
-
-    code = "in_progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +40,12 @@ class Answer:
 
 async def recall(tx: Tx, master: MasterKey, ask: Ask) -> Answer | None:
     """The answer once given; None: do it, then `remember` in this transaction. A second request with this key
-    waits here until the first has committed or given up. Raises `KeyReused`, `InProgress`."""
+    waits here until the first has committed or given up. Raises `KeyReused`."""
     await _lock(tx, ask)
     row = await tx.get(IdempotencyKey, ask._primary_key)
     if row is None:
         return None
     _refuse_another_body(row, ask)
-    if row.status == _PENDING:
-        raise InProgress("The first request with this idempotency key is still being done.", hint="Ask again soon.")
     return Answer(row.status, str(master.decrypt(row.answer.encode())["body"]))
 
 
@@ -73,28 +64,13 @@ async def remember(tx: Tx, master: MasterKey, ask: Ask, answer: Answer, *, at: d
     )
 
 
-async def reserve(tx: Tx, master: MasterKey, ask: Ask, *, at: datetime, lapses: timedelta) -> Answer | None:
-    """Like `recall`, for work of several transactions: None means it is ours to do until `lapses` has gone by.
-    End it with `remember`, or `give_up` when it came to nothing."""
-    await _lock(tx, ask)
-    row = await tx.get(IdempotencyKey, ask._primary_key)
-    if row is not None and row.status == _PENDING and row.created_at <= at - lapses:
-        _refuse_another_body(row, ask)
-        row.created_at = at
-        return None
-    if row is not None:
-        return await recall(tx, master, ask)
-    await remember(tx, master, ask, Answer(_PENDING, ""), at=at)
-    return None
-
-
-async def give_up(tx: Tx, ask: Ask) -> None:
+async def forget(tx: Tx, ask: Ask) -> None:
+    """What was answered too early came to nothing: the key may be used again."""
     await tx.execute(
         delete(IdempotencyKey).where(
             IdempotencyKey.principal == ask.principal,
             IdempotencyKey.route == ask.route,
             IdempotencyKey.key == ask.key,
-            IdempotencyKey.status == _PENDING,
         )
     )
 

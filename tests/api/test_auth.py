@@ -23,6 +23,7 @@ OPEN = {
 }
 NOT_ONE_TRANSACTION = {
     ("POST", "/api/v3/contacts/import"),  # a file is many; it keeps its answer itself
+    ("POST", "/api/v3/contacts/import/preview"),  # writes nothing
     ("POST", "/api/v3/templates/{template_id}/preview"),  # changes nothing
 }
 

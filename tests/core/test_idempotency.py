@@ -8,7 +8,7 @@ import pytest
 from core import idempotency, keys
 from core.bootstrap import Platform
 from core.errors import KeyReused
-from core.idempotency import Answer, Ask, InProgress
+from core.idempotency import Answer, Ask
 
 ASK = Ask("api_key:1", "POST /x", "k", "hash")
 DONE = Answer(201, '{"key": "shown once"}')
@@ -48,27 +48,12 @@ async def test_the_second_waits_for_the_first(platform: Platform) -> None:
     assert effects == 1
 
 
-async def test_long_work_is_reserved_given_up_and_taken_over(platform: Platform) -> None:
-    hour = timedelta(hours=1)
-
-    async def reserve(later: timedelta = timedelta()) -> Answer | None:
-        async with platform.database.transaction() as tx:
-            at = await platform.clock.now(tx) + later
-            return await idempotency.reserve(tx, platform.key, ASK, at=at, lapses=hour)
-
-    assert await reserve() is None
-    with pytest.raises(InProgress):
-        await reserve()
-    async with platform.database.transaction() as tx:
-        await idempotency.give_up(tx, ASK)
-    assert await reserve() is None
-    assert await reserve(2 * hour) is None  # who had it has died
-    with pytest.raises(InProgress):
-        await reserve(2 * hour)
+async def test_an_answer_given_too_early_can_be_forgotten(platform: Platform) -> None:
     async with platform.database.transaction() as tx:
         await idempotency.remember(tx, platform.key, ASK, DONE, at=await platform.clock.now(tx))
-        await idempotency.give_up(tx, ASK)  # too late: it is done
-    assert await reserve() == DONE
+    async with platform.database.transaction() as tx:
+        await idempotency.forget(tx, ASK)
+        assert await idempotency.recall(tx, platform.key, ASK) is None
 
 
 async def test_answers_are_sealed_and_outlive_a_new_key(platform: Platform) -> None:

@@ -3,7 +3,7 @@
 from waqtor.api_keys import ApiKey, NewApiKey
 from waqtor.campaigns import Campaign, Progress, Recipient
 from waqtor.client import AsyncClient, Client
-from waqtor.contacts import Contact, Identity, Import, RejectedRow
+from waqtor.contacts import Consent, Contact, Identity, Import, ImportPreview, ReadContact, RejectedRow
 from waqtor.errors import (
     Conflict,
     Error,
@@ -30,12 +30,14 @@ __all__ = [
     "Campaign",
     "Client",
     "Conflict",
+    "Consent",
     "Contact",
     "Error",
     "Event",
     "Events",
     "Identity",
     "Import",
+    "ImportPreview",
     "Invalid",
     "LogPruned",
     "Message",
@@ -46,6 +48,7 @@ __all__ = [
     "NotSignedIn",
     "Preview",
     "Progress",
+    "ReadContact",
     "Recipient",
     "RejectedRow",
     "Sender",

@@ -39,6 +39,7 @@ class Ask(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
     file: tuple[str, bytes] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     timeout_s: float | None = None
 

@@ -48,7 +48,7 @@ class _Manner:
         if ask.json is not None:
             told["json"] = dict(ask.json)
         if ask.file is not None:
-            told["files"] = {"file": (ask.file[0], ask.file[1], "text/csv")}
+            told |= {"files": {"file": ask.file}, "data": dict(ask.fields)}
         told["timeout"] = self.timeout if ask.timeout_s is None else httpx.Timeout(ask.timeout_s, connect=10.0)
         return told
 

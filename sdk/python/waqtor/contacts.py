@@ -1,14 +1,34 @@
 """People, and files of them."""
 
+import json
+import time
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 
-from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
+from waqtor import errors
+from waqtor.asking import (
+    Ask,
+    C,
+    Model,
+    Pages,
+    Resource,
+    Sleep,
+    Steps,
+    call,
+    get,
+    given,
+    paged,
+    pages,
+    steps,
+    write,
+)
 
-_IMPORT_S = 1800.0
+File = str | PathLike[str] | bytes
+"""A path, or the content itself."""
+_UPLOAD_S = 300.0
 
 
 class Identity(Model):
@@ -41,19 +61,54 @@ class RejectedRow(Model):
     message: str
 
 
+class Consent(Model):
+    """That the people in a file agreed: where, to which words, and when."""
+
+    source: str
+    wording: str
+    given_at: datetime | date
+    purpose: str = "marketing"
+
+
 class Import(Model):
-    """A file of contacts. `report` is None in lists."""
+    """A file of contacts. `state` is running, finished or failed; `rows` of `total` (None while unknown) are done.
+    `report` has the first rows that were not taken, and is None in lists."""
 
     id: int
     filename: str
+    format: str
     state: str
     rows: int
+    total: int | None
     created: int
     updated: int
     rejected: int
+    reason: str | None = None
     report: list[RejectedRow] | None = None
     created_at: datetime
     finished_at: datetime | None
+
+
+class ReadContact(Model):
+    """A person as read from a row of a file."""
+
+    phone: str
+    name: str
+    language: str | None
+    tags: list[str]
+    attributes: dict[str, str]
+    opted_out: bool
+
+
+class ImportPreview(Model):
+    """What a file would come to, by its first `rows` rows. `columns` says where each column goes."""
+
+    format: str
+    columns: dict[str, str]
+    rows: int
+    rejected: int
+    sample: list[ReadContact]
+    report: list[RejectedRow]
 
 
 class Contacts(Resource[C]):
@@ -89,24 +144,66 @@ class Contacts(Resource[C]):
         body = {"reason": reason, "wording": wording}
         return write("POST", f"/contacts/{contact_id}/opt-out", Contact, json=body, key=idempotency_key)
 
-    @call
-    def import_csv(
+    @steps
+    def import_file(
         self,
-        file: "str | PathLike[str] | bytes",
+        file: File,
         *,
         filename: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        country: str | None = None,
+        consent: Consent | None = None,
+        wait: bool = True,
+        on_progress: Callable[[Import], object] | None = None,
+        every_s: float = 1.0,
+        timeout_s: float | None = None,
         idempotency_key: str | None = None,
-        timeout_s: float = _IMPORT_S,
-    ) -> Ask[Import]:
-        """Take a CSV file, given by its path or as its bytes; returns when all of it is taken."""
-        if isinstance(file, bytes):
-            content, name = file, filename or "contacts.csv"
-        else:
-            content, name = Path(file).read_bytes(), filename or Path(file).name
+    ) -> Steps[Import]:
+        """Take a file: CSV, XLSX or JSON. `mapping` says where columns go: {"Mobile": "phone", "City":
+        "attributes.city"}. With `consent` its people count as having agreed. Returns when all of it is taken, or, with
+        `wait=False`, soon."""
+        fields = _fields(mapping, country, consent)
         key = idempotency_key or str(uuid.uuid4())
-        return Ask(
-            "POST", "/contacts/import", Import.model_validate, file=(name, content), key=key, timeout_s=timeout_s
+        taken: Import = yield Ask(
+            "POST",
+            "/contacts/import",
+            Import.model_validate,
+            file=_named(file, filename),
+            fields=fields,
+            key=key,
+            timeout_s=_UPLOAD_S,
         )
+        if not wait:
+            return taken
+        return (yield from _until_taken(taken.id, on_progress, every_s, timeout_s))
+
+    import_csv = import_file
+
+    @steps
+    def wait_import(
+        self,
+        import_id: int,
+        *,
+        on_progress: Callable[[Import], object] | None = None,
+        every_s: float = 1.0,
+        timeout_s: float | None = None,
+    ) -> Steps[Import]:
+        """Until the file is taken; raises `Invalid` where the rest of it cannot be read."""
+        return (yield from _until_taken(import_id, on_progress, every_s, timeout_s))
+
+    @call
+    def preview_import(
+        self,
+        file: File,
+        *,
+        filename: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        country: str | None = None,
+    ) -> Ask[ImportPreview]:
+        """What a file would come to, by its first rows. Nothing is written."""
+        fields, content = _fields(mapping, country, None), _named(file, filename)
+        path = "/contacts/import/preview"
+        return Ask("POST", path, ImportPreview.model_validate, file=content, fields=fields, timeout_s=_UPLOAD_S)
 
     @paged
     def imports(self, *, limit: int = 100) -> Pages[Import]:
@@ -117,3 +214,39 @@ class Contacts(Resource[C]):
     def get_import(self, import_id: int) -> Ask[Import]:
         """One file, with the rows that were not taken."""
         return get(f"/imports/{import_id}", Import)
+
+    @paged
+    def rejected_rows(self, import_id: int, *, limit: int = 500) -> Pages[RejectedRow]:
+        """All rows of a file that were not taken."""
+        return pages(f"/imports/{import_id}/rejected", RejectedRow, limit=limit)
+
+
+def _named(file: File, filename: str | None) -> tuple[str, bytes]:
+    if isinstance(file, bytes):
+        return filename or "contacts.csv", file
+    return filename or Path(file).name, Path(file).read_bytes()
+
+
+def _fields(mapping: Mapping[str, str] | None, country: str | None, consent: Consent | None) -> dict[str, str]:
+    return given(
+        mapping=json.dumps(dict(mapping)) if mapping else None,
+        country=country,
+        consent=consent.model_dump_json() if consent else None,
+    )
+
+
+def _until_taken(
+    import_id: int, on_progress: Callable[[Import], object] | None, every_s: float, timeout_s: float | None
+) -> Steps[Import]:
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        now: Import = yield get(f"/imports/{import_id}", Import)
+        if on_progress is not None:
+            on_progress(now)
+        if now.state == "failed":
+            raise errors.Invalid(now.reason or "The file cannot be read.", code="invalid", field="file")
+        if now.state != "running":
+            return now
+        if deadline is not None and time.monotonic() >= deadline:
+            raise errors.Error(f"Import {import_id} is still running after {timeout_s:g} s.", code="timeout")
+        yield Sleep(every_s)
