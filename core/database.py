@@ -49,7 +49,7 @@ def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that turns to writing fails at once with SQLITE_BUSY when another has written
     # since; taking the lock at BEGIN makes it wait instead.
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if read_only else sqlite.BEGIN)
 
 
 def _roll_back_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry, __: BaseException | None) -> None:
@@ -77,6 +77,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         async with self._sessions() as tx, tx.begin():
+            await tx.connection()  # on SQLite the write lock: who reads the clock after it does not read it early
             yield tx
 
     @asynccontextmanager
@@ -102,7 +103,8 @@ def connect(settings: Settings) -> Database:
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, async_creator=sqlite.creator(url.database or ":memory:"), **options)
+        file = sqlite.creator(url.database or ":memory:", patience_s=settings.sqlite_busy_timeout_s)
+        engine = create_async_engine(url, async_creator=file, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite(settings.sqlite_busy_timeout_s))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)

@@ -11,14 +11,15 @@ from datetime import UTC, datetime, timedelta
 from core import campaigns, sending, settling, templates
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
-from core.models import Template
 from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
 from core.sending import Claimed, Gate, Intent
 from core.settling import Answer
+from core.templates import Family
 
 _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
 _GATHER = 32  # … or as soon as there are this many
+_BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
 _LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 _LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
@@ -58,7 +59,7 @@ class Dispatcher:
         self._answers: list[Answer] = []
         self._flying: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        self._template: Template | None = None
+        self._family: Family | None = None
         self._stop: str | None = None
         self._handed_over = 0
         self._unsettled = 0
@@ -159,13 +160,12 @@ class Dispatcher:
         full = max(1, math.floor(gate.sender.rate * self._settings.claim_s))
         if len(self._claims) > min(full, _CLAIM_AT_ONCE) // 2:
             return []
-        if self._template is None:
-            self._template = await templates.get(tx, gate.campaign.template_id)
-            tx.expunge(self._template)  # kept for later turns: a rollback of this one must not empty it
+        if self._family is None:
+            self._family = await templates.family(tx, gate.campaign.template_id)
         return await sending.claim(
             tx,
             gate.campaign,
-            self._template,
+            self._family,
             installation=self._platform.installation,
             limit=min(full - len(self._claims), _CLAIM_AT_ONCE),
             now=now,
@@ -186,6 +186,8 @@ class Dispatcher:
         self._woken.set()
 
     async def _wait(self, wait_s: float) -> None:
+        if not self._platform.database.is_postgres:
+            await asyncio.sleep(_BREATH_S)
         if not self._answers and wait_s:
             await self._until_woken(min(wait_s, _LOOK_S))
         enough = min(_GATHER, self._unsettled)

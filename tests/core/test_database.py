@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import pytest
 from sqlalchemy import text
@@ -178,3 +179,20 @@ async def test_an_error_shows_nobodys_data(platform: Platform) -> None:
 async def test_a_batch_finds_its_rows_by_their_keys_however_many_there_are(platform: Platform) -> None:
     if platform.database.is_postgres:  # SQLite has no such cost
         assert await _ask(platform.database, "SHOW random_page_cost") == ["1.1"]
+
+
+@pytest.mark.only_on("sqlite")  # PostgreSQL has no one lock for all who write
+async def test_who_waited_for_the_lock_reads_the_clock_after_it(platform: Platform) -> None:
+    """Else a STOP that waited for its turn would bear a time before messages that left meanwhile."""
+    entered = asyncio.Event()
+
+    async def hold() -> datetime:
+        async with platform.database.transaction() as tx:
+            entered.set()
+            await asyncio.sleep(0.3)
+            return await platform.clock.now(tx)
+
+    holding = asyncio.create_task(hold())
+    await entered.wait()
+    async with platform.database.transaction() as tx:
+        assert await platform.clock.now(tx) > await holding
