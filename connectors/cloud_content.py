@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from core.content import Buttons, Contacts, Content, Location, Media, Other, Reaction, Template, Text
+from core.content import Buttons, Contacts, Content, Header, Location, Media, Other, Reaction, Template, Text
 from core.ports import Address, Outgoing, PermanentContent, PermanentRecipient
 
 CALLBACK_PREFIX: Final = "wq1:"
@@ -76,10 +76,24 @@ def _part(content: Content) -> tuple[str, Any]:
 
 def _template(content: Template) -> Body:
     part: Body = {"name": content.name, "language": {"code": content.language}}
+    components: list[Body] = []
+    if content.header is not None:
+        components.append({"type": "header", "parameters": [_header(content.header)]})
     if content.parameters:
-        values = [{"type": "text", "text": value} for value in content.parameters]
-        part["components"] = [{"type": "body", "parameters": values}]
+        values: list[Body] = [{"type": "text", "text": value} for value in content.parameters]
+        for value, name in zip(values, content.parameter_names, strict=False):  # no names: they go by their place
+            value["parameter_name"] = name
+        components.append({"type": "body", "parameters": values})
+    if components:
+        part["components"] = components
     return part
+
+
+def _header(header: Header) -> Body:
+    media: Body = {"id": header.media_id} if header.media_id else {"link": header.link}
+    if header.filename:
+        media["filename"] = header.filename
+    return {"type": header.type, header.type: media}
 
 
 def _media(content: Media) -> Body:

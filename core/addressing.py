@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import templates
-from core.content import MAX_TEXT, Content, Text
-from core.models import Template
+from core.content import Content
 from core.ports import Address, AddressKind
 
 _PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
@@ -33,8 +32,8 @@ class Addressed:
     barred: dict[int, str] = field(default_factory=dict)
 
 
-def addressed(rows: Iterable[Row], template: Template) -> Addressed:
-    """The best identity of each person with the message for them."""
+def addressed(rows: Iterable[Row], family: templates.Family) -> Addressed:
+    """The best identity of each person with the message for them, in their language where there is one."""
     found = Addressed()
     ranks: dict[int, int] = {}
     for row in rows:
@@ -45,11 +44,11 @@ def addressed(rows: Iterable[Row], template: Template) -> Addressed:
             found.barred[row.key] = "no_address"
             continue
         try:
-            content = templates.render(template, {"name": row.name or "", **(row.attributes or {})})
+            content = family.wording(row.language).fill({"name": row.name or "", **(row.attributes or {})})
         except templates.MissingVariable as missing:
             found.barred[row.key] = f"missing_variable:{missing.args[0]}"[:80]
             continue
-        if isinstance(content, Text) and len(content.body) > MAX_TEXT:
+        if templates.is_too_long(content):
             found.barred[row.key] = "text_too_long"
             continue
         ranks[row.key] = rank

@@ -1,10 +1,11 @@
 """What a message says. One tagged union, stored as JSON and handed to a connector as it is."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 MAX_TEXT = 4096
+MAX_CAPTION = 1024
 
 
 class _Part(BaseModel):
@@ -22,7 +23,7 @@ class Media(_Part):
     type: Literal["image", "video", "audio", "document", "sticker"]
     media_id: str | None = None
     link: str | None = None
-    caption: Annotated[str, Field(max_length=1024)] | None = None
+    caption: Annotated[str, Field(max_length=MAX_CAPTION)] | None = None
     filename: str | None = None
 
 
@@ -60,13 +61,33 @@ class Buttons(_Part):
     buttons: Annotated[tuple[tuple[str, str], ...], Field(min_length=1, max_length=3)]
 
 
+class Header(_Part):
+    """A picture, video or document above a template's text: uploaded before, or fetched by WhatsApp."""
+
+    type: Literal["image", "video", "document"]
+    media_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    link: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+\S*$")] | None = None
+    filename: Annotated[str, Field(min_length=1, max_length=240)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.media_id is None) == (self.link is None):
+            raise ValueError("a header has a media_id or a link, and not both")
+        if self.filename is not None and self.type != "document":
+            raise ValueError("only a document has a filename")
+        return self
+
+
 class Template(_Part):
-    """A template approved at Meta. `text` is what the person reads, kept for the chat view."""
+    """A template approved at Meta. `text` is what the person reads, kept for the chat view. `parameter_names` are
+    Meta's where the template has named ones; without them the parameters go by their place."""
 
     type: Literal["template"] = "template"
     name: str
     language: str
     parameters: tuple[str, ...] = ()
+    parameter_names: tuple[str, ...] = ()
+    header: Header | None = None
     text: str = ""
 
 

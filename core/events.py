@@ -156,6 +156,21 @@ class TemplateSaved(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateMoved(_Event):
+    """`template.<status>` as Meta says it (approved, paused, rejected, …), and `template.removed` when we do.
+    `language` is empty where it is about all of them."""
+
+    SYSTEM: ClassVar[str] = "templates"
+    template_id: int
+    what: str
+    language: str = ""
+
+    @property
+    def type(self) -> str:
+        return f"template.{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchTurned(_Event):
     TYPE: ClassVar[str] = "switch.turned"
     SYSTEM: ClassVar[str] = "system"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -182,6 +182,25 @@ class Connector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountTemplate:
+    """One language of a template as the account has it. `status` and `category` are Meta's words in lower case;
+    `components` are kept as they come."""
+
+    name: str
+    language: str
+    category: str
+    status: str
+    components: Sequence[Mapping[str, Any]]
+
+
+@runtime_checkable
+class TemplateSource(Protocol):
+    """What a connector also is where the account keeps templates. Raises only `SendError`."""
+
+    async def templates(self) -> Sequence[AccountTemplate]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class SenderConfig:
     """What a connector needs to open: decrypted, so it never goes to a log or an event."""
 
@@ -255,9 +274,21 @@ class PreferenceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateChanged:
+    """The account's template in this language has another status or category now; None: that is as it was."""
+
+    waba_id: str
+    name: str
+    language: str
+    status: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedWebhook:
     receipts: Sequence[Receipt] = ()
     inbound: Sequence[Inbound] = ()
     preferences: Sequence[PreferenceChanged] = ()
+    templates: Sequence[TemplateChanged] = ()
     ignored: int = 0
     """Changes of a kind we do not know; counted, never an error."""

@@ -32,6 +32,9 @@ REASONS = {
     "template_missing": "WhatsApp does not know the template in this language.",
     "template_paused": "WhatsApp has paused the template.",
     "template_disabled": "WhatsApp has disabled the template.",
+    "template_rejected": "WhatsApp has rejected the template.",
+    "template_deleted": "The template is no longer there at WhatsApp.",
+    "template_archived": "The template is archived at WhatsApp.",
     "template_mismatch": "The values sent do not fit the template.",
     "experiment": "WhatsApp has the number in an experiment and delivers no marketing to it.",
 }

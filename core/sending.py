@@ -14,10 +14,10 @@ from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
 from core.models import Campaign, Contact, Identity, Recipient, Sender, Switch
-from core.models import Template as TemplateRow
 from core.permission import Rules, look_at
 from core.ports import Address, Capabilities, Outgoing
 from core.settings import Settings
+from core.templates import Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ async def gate(tx: Tx, campaign_id: int) -> Gate:
 async def claim(
     tx: Tx,
     campaign: Campaign,
-    template: TemplateRow,
+    family: Family,
     *,
     installation: str,
     limit: int,
@@ -115,13 +115,13 @@ async def claim(
     ids = sorted(taken.scalars())
     if not ids:
         return []
-    return await _address(tx, campaign, template, ids, installation=installation, token=token, until=until, now=now)
+    return await _address(tx, campaign, family, ids, installation=installation, token=token, until=until, now=now)
 
 
 async def _address(
     tx: Tx,
     campaign: Campaign,
-    template: TemplateRow,
+    family: Family,
     ids: Sequence[int],
     *,
     installation: str,
@@ -144,7 +144,7 @@ async def _address(
         .where(Recipient.claim_token == token, Recipient.id.between(ids[0], ids[-1]))
         .order_by(Recipient.id, Identity.id)
     )
-    found = addressed((Row(*row) for row in rows), template)
+    found = addressed((Row(*row) for row in rows), family)
     for reason in sorted(set(found.barred.values())):
         some = [one for one, why in found.barred.items() if why == reason]
         await skip(tx, campaign.id, reason, some, at=now)
@@ -339,6 +339,8 @@ def _stored(content: Content) -> dict[str, object]:
             "name": content.name,
             "language": content.language,
             "parameters": content.parameters,
+            "parameter_names": content.parameter_names,
+            "header": content.header and content.header.model_dump(exclude_none=True),
             "text": content.text,
         }
     return content.model_dump(mode="json")

@@ -1,56 +1,41 @@
-"""Messages with `{name}` variables, as in 2.3.0."""
+"""Messages with `{name}` variables, as in 2.3.0, in one language or several. Their filling is in `wordings`."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from pydantic import ValidationError
+from sqlalchemy import delete, select
 
+from core.content import MAX_CAPTION, MAX_TEXT, Content, Header, Media, Text
 from core.content import Template as TemplateContent
-from core.content import Text
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
-from core.events import TemplateSaved, publish
-from core.models import Template
+from core.events import TemplateMoved, TemplateSaved, publish
+from core.models import Campaign, Template, TemplateVariant
+from core.wordings import Family, MissingVariable, mapping, tag, variables
 
-_VARIABLE = re.compile(r"\{([^\W\d]\w{0,49})\}")
-_BRACE = re.compile(r"[{}]")
+__all__ = ["Family", "MissingVariable", "render", "variables"]
+
 _MAX_BODY = 1024  # Meta's limit of a template's body
 
 
-class MissingVariable(Exception):
-    """A person has no value for a variable that has no default; `args[0]` is its name."""
+def render(template: Template | Family, values: Mapping[str, Any], *, language: str | None = None) -> Content:
+    """The message for one person who reads `language`; raises `MissingVariable`. Who writes to many gives the
+    `Family`, which is prepared once."""
+    known = Family.of(template) if isinstance(template, Template) else template
+    return known.wording(language).fill(values)
 
 
-def variables(body: str) -> list[str]:
-    """The variables in order of first use. A brace that belongs to none is a mistake worth telling."""
-    if stray := _BRACE.search(_VARIABLE.sub("", body)):
-        raise Invalid(
-            f"There is a {stray.group()!r} that does not belong to a variable.",
-            field="body",
-            hint="Variables are written {name}: letters, digits and _, not starting with a digit.",
-        )
-    return list(dict.fromkeys(_VARIABLE.findall(body)))
-
-
-def render(template: Template, values: Mapping[str, str]) -> Text | TemplateContent:
-    """The message for one person; raises `MissingVariable`."""
-    parameters: dict[str, str] = {}
-
-    def fill(match: re.Match[str]) -> str:
-        name = match.group(1)
-        value = values.get(name) or template.defaults.get(name)
-        if not value:
-            raise MissingVariable(name)
-        parameters[name] = value
-        return value
-
-    text = _VARIABLE.sub(fill, template.body)
-    if template.cloud_name is None:
-        return Text.model_construct(body=text)
-    return TemplateContent.model_construct(
-        name=template.cloud_name, language=template.language, parameters=tuple(parameters.values()), text=text
-    )
+def is_too_long(content: Content) -> bool:
+    """Longer than WhatsApp takes, with the person's values filled in."""
+    match content:
+        case TemplateContent(text=text) | Text(body=text):
+            return len(text) > MAX_TEXT
+        case Media(caption=text):
+            return len(text or "") > MAX_CAPTION
+        case _:
+            return False
 
 
 async def create(
@@ -61,21 +46,20 @@ async def create(
     language: str = "en",
     defaults: Mapping[str, str] | None = None,
     cloud_name: str | None = None,
+    header: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> Template:
-    if not body.strip() or len(body) > _MAX_BODY:
-        raise Invalid(f"A template has 1 to {_MAX_BODY} characters; this has {len(body)}.", field="body")
-    used = variables(body)
-    if unknown := sorted(set(defaults or {}) - set(used)):
-        raise Invalid(
-            f"There is a default for {unknown[0]!r}, but the body has no such variable.",
-            field="defaults",
-            hint=f"Variables of the body: {', '.join(used) or 'none'}.",
-        )
+    check(body, defaults or {})
     if (await tx.execute(select(Template.id).where(Template.name == name))).first():
         raise Conflict(f"There is a template named {name!r} already.", field="name")
     template = Template(
-        name=name, body=body, language=language, defaults=dict(defaults or {}), cloud_name=cloud_name, created_at=at
+        name=name,
+        body=body,
+        language=language,
+        defaults=dict(defaults or {}),
+        cloud_name=cloud_name,
+        header=_header(header),
+        created_at=at,
     )
     tx.add(template)
     await tx.flush()
@@ -83,8 +67,8 @@ async def create(
     return template
 
 
-async def get(tx: Tx, template_id: int) -> Template:
-    template = await tx.get(Template, template_id)
+async def get(tx: Tx, template_id: int, *, lock: bool = False) -> Template:
+    template = await tx.get(Template, template_id, with_for_update=True if lock else None)
     if template is None:
         raise NotFound(f"There is no template {template_id}.", field="template_id")
     return template
@@ -93,3 +77,141 @@ async def get(tx: Tx, template_id: int) -> Template:
 async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Template]:
     rows = await tx.execute(select(Template).where(Template.id > after).order_by(Template.id).limit(limit))
     return rows.scalars().all()
+
+
+async def variants(tx: Tx, template_ids: Sequence[int]) -> Mapping[int, Sequence[TemplateVariant]]:
+    """The other languages of each template that has some."""
+    rows = await tx.execute(
+        select(TemplateVariant).where(TemplateVariant.template_id.in_(template_ids)).order_by(TemplateVariant.id)
+    )
+    found: dict[int, list[TemplateVariant]] = {}
+    for row in rows.scalars():
+        found.setdefault(row.template_id, []).append(row)
+    return found
+
+
+async def family(tx: Tx, template_id: int) -> Family:
+    """The template in all its languages, for filling in; load it once and keep it, it holds no row."""
+    template = await get(tx, template_id)
+    return Family.of(template, (await variants(tx, [template_id])).get(template_id, ()))
+
+
+# ---- changes ------------------------------------------------------------------------------------------------
+
+
+async def change(tx: Tx, template_id: int, changes: Mapping[str, Any], *, at: datetime) -> Template:
+    """`changes` names any of name, body, defaults and header; a header of None takes it away."""
+    template = await get(tx, template_id, lock=True)
+    await _refuse_while_running(tx, template_id)
+    name = changes.get("name", template.name)
+    if name != template.name and (await tx.execute(select(Template.id).where(Template.name == name))).first():
+        raise Conflict(f"There is a template named {name!r} already.", field="name")
+    template.name = name
+    _reword(template, changes)
+    await publish(tx, TemplateSaved(template_id=template_id), at=at)
+    return template
+
+
+async def save_variant(
+    tx: Tx, template_id: int, language: str, changes: Mapping[str, Any], *, at: datetime
+) -> TemplateVariant:
+    """Add the template in another language, or change it there; `changes` as for `change`."""
+    template = await get(tx, template_id, lock=True)
+    await _refuse_while_running(tx, template_id)
+    if tag(language) == tag(template.language):
+        raise Conflict(f"The template itself is in {template.language}.", field="language", hint="Change the template.")
+    variant = await _variant(tx, template_id, language)
+    if variant is None:
+        if template.waba_id is not None:
+            raise Conflict(
+                "This template's languages are those it has at Meta.",
+                field="language",
+                hint="Add the language at Meta; it comes with the next sync.",
+            )
+        variant = TemplateVariant(
+            template_id=template_id, language=language.strip(), body="", defaults={}, created_at=at
+        )
+        changes = {"body": "", **changes}
+    _reword(variant, changes)
+    tx.add(variant)
+    await tx.flush()
+    await publish(tx, TemplateSaved(template_id=template_id), at=at)
+    return variant
+
+
+async def remove_variant(tx: Tx, template_id: int, language: str, *, at: datetime) -> None:
+    template = await get(tx, template_id, lock=True)
+    await _refuse_while_running(tx, template_id)
+    variant = await _variant(tx, template_id, language)
+    if variant is None:
+        raise NotFound(f"Template {template_id} is not there in {language!r}.", field="language")
+    if template.waba_id is not None and variant.status != "deleted":
+        raise Conflict("This language is still at Meta.", field="language", hint="Remove it there, then sync.")
+    await tx.delete(variant)
+    await tx.flush()
+    await publish(tx, TemplateSaved(template_id=template_id), at=at)
+
+
+async def remove(tx: Tx, template_id: int, *, at: datetime) -> None:
+    """Only one that no campaign ever used: a campaign's record says what it sent."""
+    template = await get(tx, template_id, lock=True)
+    used = (await tx.execute(select(Campaign.id).where(Campaign.template_id == template_id).limit(1))).scalar()
+    if used is not None:
+        raise Conflict(f"Campaign {used} uses this template.", field="template_id")
+    await tx.execute(delete(TemplateVariant).where(TemplateVariant.template_id == template_id))
+    await tx.delete(template)
+    await tx.flush()
+    await publish(tx, TemplateMoved(template_id=template_id, what="removed"), at=at)
+
+
+async def _variant(tx: Tx, template_id: int, language: str) -> TemplateVariant | None:
+    known = (await variants(tx, [template_id])).get(template_id, ())
+    return next((one for one in known if tag(one.language) == tag(language)), None)
+
+
+async def _refuse_while_running(tx: Tx, template_id: int) -> None:
+    running = (Campaign.template_id == template_id, Campaign.state == "running")
+    if (used := (await tx.execute(select(Campaign.id).where(*running).limit(1))).scalar()) is not None:
+        raise Conflict(
+            f"Campaign {used} is sending this template now.", field="template_id", hint=f"Pause campaign {used} first."
+        )
+
+
+def _reword(row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None:
+    body = changes.get("body", row.body)
+    defaults = changes.get("defaults")
+    if defaults is None:  # those given before are kept where the body still has them
+        known = variables(body)
+        defaults = {name: value for name, value in row.defaults.items() if name in known}
+    if row.components:
+        mapping(body, row.components)
+    check(body, defaults)
+    row.body, row.defaults = body, dict(defaults)
+    if "header" in changes:
+        row.header = _header(changes["header"])
+
+
+def check(body: str, defaults: Mapping[str, str]) -> None:
+    """Raises `Invalid` where no template could be made of it."""
+    if not body.strip() or len(body) > _MAX_BODY:
+        raise Invalid(f"A template has 1 to {_MAX_BODY} characters; this has {len(body)}.", field="body")
+    used = variables(body)
+    if unknown := sorted(set(defaults) - set(used)):
+        raise Invalid(
+            f"There is a default for {unknown[0]!r}, but the body has no such variable.",
+            field="defaults",
+            hint=f"Variables of the body: {', '.join(used) or 'none'}.",
+        )
+
+
+def _header(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    try:
+        return Header.model_validate(dict(given)).model_dump(exclude_none=True)
+    except ValidationError as error:
+        raise Invalid(
+            error.errors()[0]["msg"].removeprefix("Value error, "),
+            field="header",
+            hint='{"type": "image", "link": "https://…"}; the types are image, video and document.',
+        ) from None

@@ -93,7 +93,7 @@ class World:
                 process.claims += await sending.claim(
                     tx,
                     gate.campaign,
-                    await templates.get(tx, gate.campaign.template_id),
+                    await templates.family(tx, gate.campaign.template_id),
                     installation=self.platform.installation,
                     limit=self.chance.randint(1, 5),
                     now=await self.clock.now(tx),

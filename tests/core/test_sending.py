@@ -33,7 +33,7 @@ async def _claimed(platform: Platform, campaign_id: int, *, limit: int = 100) ->
         return await sending.claim(
             tx,
             campaign,
-            await templates.get(tx, campaign.template_id),
+            await templates.family(tx, campaign.template_id),
             installation=platform.installation,
             limit=limit,
             now=await platform.clock.now(tx),

@@ -50,7 +50,7 @@ async def _intents(platform: Platform, campaign_id: int) -> list[Intent]:
         monotonic, now = time.monotonic(), await platform.clock.now(tx)
         gate = await sending.gate(tx, campaign_id)
         assert gate.shut is None
-        template = await templates.get(tx, gate.campaign.template_id)
+        template = await templates.family(tx, gate.campaign.template_id)
         claims = await sending.claim(
             tx,
             gate.campaign,

@@ -1,0 +1,189 @@
+"""What a template says in each of its languages, prepared once and filled in for each person."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.content import Content, Header, Media, Text
+from core.content import Template as TemplateContent
+from core.errors import Invalid
+from core.models import Template, TemplateVariant
+
+VARIABLE = re.compile(r"\{([^\W\d]\w{0,49})\}")
+PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+"""Meta's: `{{1}}` or `{{first_name}}`."""
+_BRACE = re.compile(r"[{}]")
+
+
+class MissingVariable(Exception):
+    """A person has no value for a variable that has no default; `args[0]` is its name."""
+
+
+def variables(body: str) -> list[str]:
+    """The variables in order of first use. A brace that belongs to none is a mistake worth telling."""
+    if stray := _BRACE.search(VARIABLE.sub("", body)):
+        raise Invalid(
+            f"There is a {stray.group()!r} that does not belong to a variable.",
+            field="body",
+            hint="Variables are written {name}: letters, digits and _, not starting with a digit.",
+        )
+    return list(dict.fromkeys(VARIABLE.findall(body)))
+
+
+def text_of(components: Sequence[Mapping[str, Any]]) -> str:
+    """The text of Meta's template, with its placeholders; empty where it has none."""
+    return next((str(part.get("text") or "") for part in components if _kind(part) == "BODY"), "")
+
+
+def media_of(components: Sequence[Mapping[str, Any]]) -> str | None:
+    """`image`, `video` or `document` where Meta's template demands one above its text."""
+    formats = [str(part.get("format", "")).lower() for part in components if _kind(part) == "HEADER"]
+    return next((one for one in formats if one in ("image", "video", "document")), None)
+
+
+def unfillable(components: Sequence[Mapping[str, Any]]) -> str | None:
+    """What of Meta's template demands values that we cannot give yet."""
+    for part in components:
+        kind, form = _kind(part), str(part.get("format", "TEXT")).upper()
+        if kind == "HEADER" and form == "LOCATION":
+            return "a location above its text"
+        if kind == "HEADER" and PLACEHOLDER.search(str(part.get("text") or "")):
+            return "a variable above its text"
+        if kind in ("CAROUSEL", "LIMITED_TIME_OFFER"):
+            return f"a {kind.lower().replace('_', ' ')}"
+        for button in part.get("buttons") or () if kind == "BUTTONS" else ():
+            if PLACEHOLDER.search(str(button.get("url") or "")):
+                return "a variable in a button's address"
+            if str(button.get("type", "")).upper() in ("OTP", "COPY_CODE", "CATALOG", "MPM", "FLOW"):
+                return f"a button of the kind {str(button['type']).lower()}"
+    return None
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    return str(part.get("type", "")).upper()
+
+
+def mapping(body: str, components: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Meta's placeholders with our variables, by standing in the same places of the same text. Raises `Invalid`
+    where `body` is not Meta's text."""
+    theirs, ours = PLACEHOLDER.split(text_of(components)), VARIABLE.split(body)
+    if theirs[0::2] != ours[0::2]:
+        raise Invalid(
+            "This template's text is Meta's: only the names of its variables can be changed here.",
+            field="body",
+            hint=f"At Meta it says: {text_of(components)}",
+        )
+    found: dict[str, str] = {}
+    for placeholder, name in zip(theirs[1::2], ours[1::2], strict=True):
+        if found.setdefault(placeholder, name) != name:
+            raise Invalid(
+                f"{{{{{placeholder}}}}} is both {{{found[placeholder]}}} and {{{name}}}; it can have one value only.",
+                field="body",
+            )
+    return found
+
+
+def in_order(placeholders: Sequence[str]) -> tuple[list[str], bool]:
+    """The placeholders as Meta wants their values, and whether it wants them by name."""
+    is_named = not all(one.isdecimal() for one in placeholders)
+    return (list(placeholders) if is_named else sorted(placeholders, key=int)), is_named
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One language. `parts` are text and variable by turns; `order` the variables of Meta's parameters."""
+
+    language: str
+    parts: tuple[str, ...]
+    defaults: Mapping[str, str]
+    cloud_name: str | None = None
+    order: tuple[str, ...] = ()
+    parameter_names: tuple[str, ...] = ()
+    header: Header | None = None
+
+    @classmethod
+    def of(cls, row: Template | TemplateVariant, cloud_name: str | None, header: Mapping[str, Any] | None) -> "Wording":
+        order = list(dict.fromkeys(VARIABLE.findall(row.body)))
+        names: tuple[str, ...] = ()
+        if row.components:
+            mapped = mapping(row.body, row.components)
+            placeholders, is_named = in_order(list(mapped))
+            order = [mapped[one] for one in placeholders]
+            names = tuple(placeholders) if is_named else ()
+            header = header if media_of(row.components) else None
+        return cls(
+            language=row.language,
+            parts=tuple(VARIABLE.split(row.body)),
+            defaults=row.defaults,
+            cloud_name=cloud_name,
+            order=tuple(order),
+            parameter_names=names,
+            header=None if header is None else Header.model_validate(header),
+        )
+
+    @property
+    def variables(self) -> list[str]:
+        return list(dict.fromkeys(self.parts[1::2]))
+
+    def fill(self, values: Mapping[str, Any]) -> Content:
+        """The message for one person; raises `MissingVariable`."""
+        filled: dict[str, str] = {}
+        said = list(self.parts)
+        for place in range(1, len(said), 2):
+            name = said[place]
+            value = filled.get(name)
+            if value is None:
+                value = _worded(values.get(name)) or self.defaults.get(name)
+                if not value:
+                    raise MissingVariable(name)
+                filled[name] = value
+            said[place] = value
+        text = "".join(said)
+        if self.cloud_name is not None:
+            return TemplateContent.model_construct(
+                name=self.cloud_name,
+                language=self.language,
+                parameters=tuple([filled[name] for name in self.order]),
+                parameter_names=self.parameter_names,
+                header=self.header,
+                text=text,
+            )
+        if self.header is not None:
+            return Media.model_construct(caption=text, **self.header.model_dump())
+        return Text.model_construct(body=text)
+
+
+def _worded(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A template in all its languages. `by_language` has them in lower case with `_`."""
+
+    own: Wording
+    by_language: Mapping[str, Wording]
+
+    @classmethod
+    def of(cls, template: Template, variants: Sequence[TemplateVariant] = ()) -> "Family":
+        """A variant that Meta has not approved is left out: its people get the template itself."""
+        own = Wording.of(template, template.cloud_name, template.header)
+        others = [
+            Wording.of(one, template.cloud_name, one.header or template.header)
+            for one in variants
+            if one.status in (None, "approved")
+        ]
+        return cls(own, {tag(one.language): one for one in (*others, own)})
+
+    def wording(self, language: str | None) -> Wording:
+        """Of exactly this language, else of the language without its country, else the template itself."""
+        if not language or len(self.by_language) == 1:
+            return self.own
+        wanted = tag(language)
+        return self.by_language.get(wanted) or self.by_language.get(wanted.partition("_")[0]) or self.own
+
+
+def tag(language: str) -> str:
+    """`ar-SA` and `ar_sa` are one language."""
+    return language.strip().lower().replace("-", "_")
