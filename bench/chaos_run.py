@@ -70,7 +70,11 @@ class Run:
         self.sender_id = sender["id"]
         await asyncio.to_thread(self.world.local.add_number, self.sender_id, self.number_id)
         lines = "".join(f"{self.phone(n)},Person {n},{name}\n" for n in range(plan.people))
-        await client.ask("POST", "/api/v3/contacts/import", files={"file": ("p.csv", "phone,name,tags\n" + lines)})
+        file = {"file": ("p.csv", "phone,name,tags\n" + lines)}
+        job = await client.ask("POST", "/api/v3/contacts/import", files=file)
+        while job["state"] == "running":
+            await asyncio.sleep(0.3)
+            job = await client.ask("GET", f"/api/v3/imports/{job['id']}")
         for which in range(1 + plan.twin):
             campaign = await client.ask(
                 "POST",

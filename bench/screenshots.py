@@ -200,7 +200,7 @@ def campaign(local: Local, folder: Path) -> Campaign:
     with Client(local.settings.api_url, local.api_key) as client:
         sender = local.sender(name="Demo shop", phone_number_id=NUMBER_ID, waba_id=ACCOUNT_ID, rate=80)
         write_csv(folder / "contacts.csv", _PEOPLE)
-        client.contacts.import_csv(folder / "contacts.csv")
+        client.contacts.import_file(folder / "contacts.csv")
         template = client.templates.create("Spring", _MESSAGE, cloud_name="spring_offer")
         made = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id, purpose="service")
         client.campaigns.launch(made.id)

@@ -61,7 +61,7 @@ def _campaign(local: Local, client: Client, folder: Path, people: int) -> Campai
     sender = local.sender(name="Demo shop", phone_number_id=NUMBER_ID, waba_id=ACCOUNT_ID, rate=_RATE)
     file = folder / "contacts.csv"
     write_csv(file, people)
-    report = client.contacts.import_csv(file)
+    report = client.contacts.import_file(file)
     console.print(
         f"Imported {file.name}: {report.rows:,} rows, {report.created:,} people, {report.rejected} not taken, e.g."
     )

@@ -57,7 +57,7 @@ class Scene:
             name=self.tag, phone_number_id=self.number, waba_id=ACCOUNT_ID, rate=rate, token=f"token-{self.tag}"
         )["id"]
         rows = "\n".join(f"{phone},Person {place},{self.tag}" for place, phone in enumerate(self.phones))
-        client.contacts.import_csv(f"phone,name,tags\n{rows}\n".encode(), filename=f"{self.tag}.csv")
+        client.contacts.import_file(f"phone,name,tags\n{rows}\n".encode(), filename=f"{self.tag}.csv")
         template = client.templates.create(self.tag, "Hello {name}, spring!", cloud_name="spring_offer")
         self.campaign_id = client.campaigns.create(
             self.tag, sender_id=self.sender_id, template_id=template.id, tag=self.tag, purpose="service"

@@ -17,7 +17,7 @@ SECRETS = {"access_token": "t", "app_secret": "s", "verify_token": "v"}
 async def test_a_campaign_from_the_file_to_the_outcomes(
     server: Server, waqtor: AsyncClient, connector: FakeConnector
 ) -> None:
-    report = await waqtor.contacts.import_csv(
+    report = await waqtor.contacts.import_file(
         b"phone,name,tags\n0501234567,Nora,vip\n+966501234568,Sara,vip\n12,X,vip\n"
     )
     assert (report.created, report.rejected) == (2, 1)

@@ -17,7 +17,7 @@ SDK = Path(sdk.__file__).parent
 def test_over_a_real_socket(socket_client: Client, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text("phone,name\n+966501234567,نورة\n")
-    assert socket_client.contacts.import_csv(file).created == 1
+    assert socket_client.contacts.import_file(file).created == 1
     for number in range(3):
         socket_client.contacts.create(f"+96650123457{number}")
     assert len(list(socket_client.contacts.list(limit=2))) == 4

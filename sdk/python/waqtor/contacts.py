@@ -177,8 +177,6 @@ class Contacts(Resource[C]):
             return taken
         return (yield from _until_taken(taken.id, on_progress, every_s, timeout_s))
 
-    import_csv = import_file
-
     @steps
     def wait_import(
         self,
