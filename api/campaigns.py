@@ -94,6 +94,10 @@ class CampaignOut(Shown):
     timezone: str | None = Field(examples=["Asia/Riyadh"])
     state: State
     state_reason: str = Field(description="Why it is paused.", examples=[""])
+    forecast: dict[str, str | int | None] | None = Field(
+        description="What the preflight said before the launch; `finished_at` says what came of it.",
+        examples=[{"recipients": 948, "finishes_at": "2026-11-23T10:00:00+00:00", "limited_by": "rate"}],
+    )
     launches: int = Field(description="How many times it was set running.", examples=[1])
     created_at: datetime
     launched_at: datetime | None

@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     campaigns = group("campaigns", "campaigns")
     add("list", "all campaigns", remote.campaigns_list, campaigns)
     for name, help_text, run in (
+        ("preflight", "what a campaign would do; sends nothing", remote.campaigns_preflight),
         ("launch", "send a campaign, and watch it", remote.campaigns_launch),
         ("watch", "see how far a campaign is", remote.campaigns_watch),
         ("pause", "stop sending, for now", remote.campaigns_pause),

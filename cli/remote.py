@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.funnel import picture
 from cli.settings import load_settings
 from core.errors import Conflict, Invalid, WaqtorError
+from core.reasons import explained
 from waqtor import Client, Error
 from waqtor.campaigns import Campaign
 
@@ -64,6 +65,30 @@ def watch(client: Client, campaign_id: int, *, every_s: float = 0.5) -> Campaign
             every_s=every_s,
             on_progress=lambda campaign: live.update(picture(campaign, took_s=time.monotonic() - began)),
         )
+
+
+def campaigns_preflight(asked: argparse.Namespace) -> int:
+    """Exit code 1 when nobody would get it."""
+    with _refusals(), _client() as client, console.status("Looking at everybody in the audience …"):
+        said = client.campaigns.preflight(asked.id)
+    console.print(f"{said.recipients:,} of {said.people:,} people would get it.")
+    for reason, count in sorted(said.excluded.items(), key=lambda one: -one[1]):
+        console.print(f"  not {count:,}: {explained(reason)}", markup=False)
+    for variable, count in sorted(said.missing.items()):
+        console.print(f"  {count:,} have no value for {{{variable}}}", markup=False)
+    if said.asleep:
+        console.print(f"  {said.asleep:,} are asleep now and get it in the morning")
+    if said.us_marketing:
+        console.print(f"  {said.us_marketing:,} have a US number: WhatsApp delivers no marketing there")
+    for country, cost in sorted(said.costs.items(), key=lambda one: -one[1].recipients):
+        price = "no rate known" if cost.total is None else f"{cost.total} {cost.currency}"
+        console.print(f"  {country}: {cost.recipients:,}, {price}")
+    ends = said.forecast.finishes_at
+    console.print(f"Through by {ends:%Y-%m-%d %H:%M} UTC." if ends else "Not through within a year.", end=" ")
+    console.print(f"What holds it up most: {said.forecast.limited_by}.")
+    for example in said.examples:
+        console.print(f"  “{example}”", markup=False)
+    return 0 if said.recipients else 1
 
 
 def campaigns_why(asked: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from waqtor import errors
@@ -42,6 +43,7 @@ class Campaign(Model):
     timezone: str | None
     state: str
     state_reason: str
+    forecast: dict[str, Any] | None
     launches: int
     created_at: datetime
     launched_at: datetime | None
@@ -89,6 +91,38 @@ class Why(Model):
     """One answer for each occurrence of the campaign that the person was planned for."""
 
     answers: list[Answer]
+
+
+class Cost(Model):
+    """The messages to one country; prices are None where there is no rate for it."""
+
+    recipients: int
+    each: Decimal | None
+    total: Decimal | None
+    currency: str | None
+
+
+class Forecast(Model):
+    """`finishes_at` is None when a year does not suffice; `limited_by` is rate, daily_cap, conversations or
+    quiet_hours."""
+
+    finishes_at: datetime | None
+    limited_by: str
+
+
+class Preflight(Model):
+    """What a campaign would do now. `excluded` by reason and `recipients` make up `people`."""
+
+    people: int
+    recipients: int
+    excluded: dict[str, int]
+    missing: dict[str, int]
+    asleep: int
+    us_marketing: int
+    costs: dict[str, Cost]
+    forecast: Forecast
+    examples: list[str]
+    at: datetime
 
 
 class Campaigns(Resource[C]):
@@ -159,6 +193,11 @@ class Campaigns(Resource[C]):
     ) -> Pages[Recipient]:
         """Everybody in the campaign with the outcome; `limit` is the size of a page."""
         return pages(f"/campaigns/{campaign_id}/recipients", Recipient, state=state, reason=reason, limit=limit)
+
+    @call
+    def preflight(self, campaign_id: int) -> Ask[Preflight]:
+        """Who would get it, who would not and why, when it would be through, what it would cost. Sends nothing."""
+        return write("POST", f"/campaigns/{campaign_id}/preflight", Preflight)
 
     @call
     def why(self, campaign_id: int, *, contact_id: int | None = None, phone: str | None = None) -> Ask[Why]:

@@ -1,0 +1,227 @@
+"""What a campaign would do if it were launched now, found with the code of the real send. Sends nothing."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import phonenumbers
+from sqlalchemy import func, select
+
+from core import campaigns, pacing, quiet, rates, senders, templates
+from core.addressing import Addressed, Row, addressed
+from core.bootstrap import Platform
+from core.content import Content, Text
+from core.database import Tx
+from core.forecast import Budgets, Forecast, forecast
+from core.models import Campaign, Contact, ContactTag, Identity, Recipient, Sender
+from core.permission import Rules, look_at
+
+_CHUNK = 2_000
+_EXAMPLES = 3
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`each` and `total` are None where the rate file has no line for this country."""
+
+    recipients: int
+    each: Decimal | None
+    total: Decimal | None
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """`excluded` by reason; with the `recipients` it makes up `people`. `missing` counts people by variable.
+    `us_marketing`: numbers of the United States, to which WhatsApp delivers no marketing. `asleep` are among the
+    recipients."""
+
+    people: int
+    recipients: int
+    excluded: Mapping[str, int]
+    missing: Mapping[str, int]
+    asleep: int
+    us_marketing: int
+    costs: Mapping[str, Cost]
+    forecast: Forecast
+    examples: Sequence[str]
+    at: datetime
+
+
+async def check(platform: Platform, campaign_id: int) -> Preflight:
+    """Look at everybody in the audience, in a snapshot. The forecast is kept with the campaign, to be compared."""
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        found = await _look(tx, platform, await campaigns.get(tx, campaign_id), now=now)
+    async with platform.database.transaction() as tx:
+        campaign = await campaigns.get(tx, campaign_id, lock=True)
+        if campaign.state == campaigns.DRAFT:
+            campaign.forecast = {
+                "recipients": found.recipients,
+                "finishes_at": found.forecast.finishes_at and found.forecast.finishes_at.isoformat(),
+                "limited_by": found.forecast.limited_by,
+                "at": now.isoformat(),
+            }
+    return found
+
+
+@dataclass(slots=True)
+class _Sums:
+    people: int
+    excluded: Counter[str]
+    missing: Counter[str]
+    countries: Counter[str]
+    wakes: Counter[datetime]
+    opening: int
+    examples: list[str]
+
+
+async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime) -> Preflight:
+    sender = await senders.get(tx, campaign.sender_id)
+    template = await templates.get(tx, campaign.template_id)
+    family = await templates.family(tx, campaign.template_id)
+    connector = await platform.connectors.open(senders.config(sender, platform.key))
+    capabilities = connector.capabilities
+    await connector.close()
+    rules = Rules(
+        purpose=campaign.purpose,
+        weekly_cap=platform.settings.marketing_per_week,
+        free_form_anytime=capabilities.free_form_anytime,
+    )
+    sums = _Sums(0, Counter(), Counter(), Counter(), Counter(), 0, [])
+    async for ids in _members(tx, campaign):
+        people = await look_at(tx, sender.id, ids, rules, now=now)
+        found = addressed(await _rows(tx, ids), family)
+        zones = await _zones(tx, ids) if campaign.quiet_hours else {}
+        for contact_id in ids:
+            sums.people += 1
+            person = people.get(contact_id)
+            letter = found.letters.get(contact_id)
+            # In the order of the real send: planning looks at the person, claiming at the message, the intent at both.
+            why = rules.bar(person, Text.model_construct(body="")) if person else "erased"
+            if why not in ("opted_out", "unverified"):
+                why = _why_no_letter(found, contact_id) or (rules.bar(person, letter[2]) if letter else None)
+            if why is not None or letter is None or person is None:
+                sums.excluded[(why or "erased").partition(":")[0]] += 1
+                if why and why.startswith("missing_variable:"):
+                    sums.missing[why.partition(":")[2]] += 1
+                continue
+            sums.countries[country(letter[1].value)] += 1
+            sums.wakes[_wakes(campaign, letter[1].value, zones.get(contact_id), now=now)] += 1
+            sums.opening += not person.recent
+            if len(sums.examples) < _EXAMPLES:
+                sums.examples.append(_text(letter[2]))
+    recipients = sum(sums.countries.values())
+    budgets = await _budgets(tx, sender, campaign, now=now)
+    priced = rates.read(platform.settings.data_dir / rates.FILE, on=now.date())
+    return Preflight(
+        people=sums.people,
+        recipients=recipients,
+        excluded=dict(sums.excluded),
+        missing=dict(sums.missing),
+        asleep=sum(count for moment, count in sums.wakes.items() if moment > now),
+        us_marketing=sums.countries["US"] if template.category == "marketing" else 0,
+        costs={one: _cost(count, priced.get((one, template.category))) for one, count in sums.countries.items()},
+        forecast=forecast(sums.wakes, opening=sums.opening, budgets=budgets, now=now),
+        examples=sums.examples,
+        at=now,
+    )
+
+
+def _why_no_letter(found: Addressed, contact_id: int) -> str | None:
+    return None if contact_id in found.letters else found.barred.get(contact_id, "erased")
+
+
+def _text(content: Content) -> str:
+    return str(getattr(content, "text", None) or getattr(content, "body", ""))
+
+
+async def _members(tx: Tx, campaign: Campaign) -> AsyncIterator[Sequence[int]]:
+    """The audience as of now, chunk by chunk."""
+    tag = campaign.audience.get("tag")
+    member = ContactTag.contact_id if tag is not None else Contact.id
+    after = 0
+    while True:
+        query = select(member).where(member > after).order_by(member).limit(_CHUNK)
+        if tag is not None:
+            query = query.where(ContactTag.tag == tag)
+        ids = (await tx.execute(query)).scalars().all()
+        if not ids:
+            return
+        yield ids
+        after = ids[-1]
+
+
+async def _rows(tx: Tx, ids: Sequence[int]) -> list[Row]:
+    rows = await tx.execute(
+        select(
+            Contact.id,
+            Contact.id,
+            Contact.name,
+            Contact.language,
+            Contact.attributes,
+            Identity.kind,
+            Identity.value,
+        )
+        .outerjoin(Identity, Identity.contact_id == Contact.id)
+        .where(Contact.id.between(ids[0], ids[-1]), Contact.id.in_(ids))
+        .order_by(Contact.id, Identity.id)
+    )
+    return [Row(*row) for row in rows]
+
+
+async def _zones(tx: Tx, ids: Sequence[int]) -> Mapping[int, str]:
+    rows = await tx.execute(
+        select(Contact.id, Contact.timezone).where(Contact.id.in_(ids), Contact.timezone.is_not(None))
+    )
+    return {row.id: row.timezone for row in rows}
+
+
+def _wakes(campaign: Campaign, address: str, own: str | None, *, now: datetime) -> datetime:
+    if campaign.quiet_hours is None:
+        return now
+    phone = address if address.startswith("+") else None
+    night = quiet.sleep(quiet.parsed(campaign.quiet_hours), now=now, own=own, phone=phone, campaign=campaign.timezone)
+    return night.until if night else now
+
+
+async def _budgets(tx: Tx, sender: Sender, campaign: Campaign, *, now: datetime) -> Budgets:
+    left = await pacing.allowance(tx, sender, now=now)
+    others = (
+        select(func.count())
+        .select_from(Recipient)
+        .join(Campaign, Campaign.id == Recipient.campaign_id)
+        .where(
+            Campaign.sender_id == sender.id,
+            Campaign.state == campaigns.RUNNING,
+            Campaign.id != campaign.id,
+            Recipient.state == "queued",
+        )
+    )
+    return Budgets(
+        rate=sender.rate,
+        ahead=(await tx.execute(others)).scalar_one(),
+        messages_left=left.messages,
+        messages_per_day=sender.daily_cap,
+        conversations_left=left.conversations,
+        conversations_per_day=pacing.most_conversations(sender, now=now),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def country(address: str) -> str:
+    """Two letters, or `unknown`."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(address)) or UNKNOWN
+    except phonenumbers.NumberParseException:
+        return UNKNOWN
+
+
+def _cost(count: int, rate: rates.Rate | None) -> Cost:
+    if rate is None:
+        return Cost(recipients=count, each=None, total=None, currency=None)
+    return Cost(recipients=count, each=rate.price, total=rate.price * count, currency=rate.currency)
