@@ -3,17 +3,25 @@
 import asyncio
 import csv
 import io
-from datetime import datetime
-from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import AwareDatetime, BeforeValidator, Field, RootModel
 
 from api.auth import needs
-from api.bodies import Body, Shown
-from api.deps import Id, PlatformDep, Str, Tx
+from api.deps import Id, PlatformDep, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Signed, asked, replayed
+from api.import_bodies import (
+    SAMPLE,
+    SHOWN,
+    UPLOAD,
+    Consent,
+    ImportOut,
+    ImportPreview,
+    ImportReport,
+    Mapping,
+    RejectedOut,
+    SampleOut,
+)
 from api.pages import Page, PlaceDep, page
 from api.recipients import cell
 from api.uploads import Upload, field_json, receive
@@ -28,108 +36,6 @@ router = APIRouter(prefix="/api/v3", tags=["imports"], route_class=Signed)
 
 _ROUTE = "/api/v3/contacts/import"
 _WAIT_S = 5.0  # a file that is done by then is one call
-_SHOWN = 100
-_SAMPLE = 20
-
-
-class RejectedOut(Shown):
-    """A row that was not taken, and why."""
-
-    row: int = Field(description="Counted from 1 below the heading.", examples=[3])
-    field: str = Field(examples=["phone"])
-    message: str = Field(examples=["No such number exists in its country."])
-
-
-def _at_midnight(given: object) -> object:
-    return f"{given}T00:00:00Z" if isinstance(given, str) and len(given) == len("2026-01-31") else given
-
-
-class Consent(Body):
-    """That the people in a file agreed to be written to: the evidence that is kept with each of them."""
-
-    source: Annotated[Str, Field(min_length=1, max_length=200)] = Field(examples=["Order form on shop.example"])
-    wording: Annotated[Str, Field(min_length=1, max_length=1000)] = Field(
-        description="To what they agreed, word by word.", examples=["Send me offers over WhatsApp."]
-    )
-    given_at: Annotated[AwareDatetime, BeforeValidator(_at_midnight)] = Field(
-        description="When: a date, or a moment with its zone.", examples=["2026-01-31"]
-    )
-    purpose: Annotated[Str, Field(min_length=1, max_length=40)] = Field(default="marketing")
-
-
-class Mapping(RootModel[dict[Str, Str]]):
-    """Column to place."""
-
-
-class ImportOut(Shown):
-    """One file of contacts and what became of its rows."""
-
-    id: int = Field(examples=[1])
-    filename: str = Field(examples=["customers.csv"])
-    format: str = Field(description="csv, xlsx or json.", examples=["csv"])
-    state: str = Field(description="running, finished, or failed where the rest could not be read.")
-    rows: int = Field(description="Taken or not taken so far.", examples=[1000])
-    total: int | None = Field(description="How many there are; null until or where that is not known.", examples=[1000])
-    created: int = Field(examples=[962])
-    updated: int = Field(examples=[35])
-    rejected: int = Field(examples=[3])
-    mapping: dict[str, str] = Field(examples=[{"Mobile": "phone"}])
-    country: str | None = Field(description="In which numbers without a + were read.", examples=["SA"])
-    consent: dict[str, str] | None = Field(description="The evidence that was given with the file.")
-    created_at: datetime
-    finished_at: datetime | None
-
-
-class ImportReport(ImportOut):
-    """With rows that were not taken."""
-
-    reason: str | None = Field(default=None, description="Why it failed.", examples=["The file is not UTF-8 text."])
-    report: list[RejectedOut] = Field(
-        description=f"The first {_SHOWN}; all of them: `/imports/{{import_id}}/rejected`."
-    )
-
-
-class SampleOut(Shown):
-    """A person as read from a row."""
-
-    phone: str = Field(examples=["+966501234567"])
-    name: str = Field(examples=["نورة"])
-    language: str | None
-    tags: list[str]
-    attributes: dict[str, str]
-    opted_out: bool
-
-
-class PreviewOut(Shown):
-    """What a file would come to."""
-
-    format: str = Field(examples=["xlsx"])
-    columns: dict[str, str] = Field(
-        description="Where each column goes; to nothing where empty.",
-        examples=[{"Mobile": "phone", "City": "attributes.City"}],
-    )
-    rows: int = Field(description="Of the file's first rows so many were looked at.", examples=[1000])
-    rejected: int = Field(description="So many of them would not be taken.", examples=[3])
-    sample: list[SampleOut] = Field(description=f"The first {_SAMPLE} who would be taken.")
-    report: list[RejectedOut] = Field(description=f"The first {_SHOWN} rows that would not.")
-
-
-_FIELDS: dict[str, Any] = {
-    "file": {"type": "string", "format": "binary", "description": "CSV (UTF-8), XLSX or JSON"},
-    "mapping": {
-        "type": "string",
-        "description": "JSON: where columns go that are not named as here.",
-        "example": '{"Mobile": "phone", "Full name": "name", "City": "attributes.city", "Groups": "tags"}',
-    },
-    "country": {"type": "string", "description": "Of numbers without a +; two letters.", "example": "SA"},
-    "consent": {
-        "type": "string",
-        "description": "JSON: source, wording, given_at and purpose (`marketing` unless given).",
-        "example": '{"source": "Order form", "wording": "Send me offers over WhatsApp.", "given_at": "2026-01-31"}',
-    },
-}
-_FORM = {"type": "object", "required": ["file"], "properties": _FIELDS}
-_UPLOAD = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 
 
 @router.post(
@@ -138,7 +44,7 @@ _UPLOAD = {"requestBody": {"required": True, "content": {"multipart/form-data": 
     response_model=ImportReport,
     dependencies=[Depends(needs("write"))],
     responses={202: {"model": ImportReport, "description": "Kept, and still being taken."}, **documented(413)},
-    openapi_extra={**DOCUMENTED, **_UPLOAD},
+    openapi_extra={**DOCUMENTED, **UPLOAD},
 )
 async def import_contacts(request: Request, platform: PlatformDep) -> Response:
     """Take a file (multipart field `file`): CSV, XLSX (first sheet) or JSON (an array of objects, or one per line).
@@ -214,9 +120,9 @@ async def _asked_for(platform: Platform, upload: Upload) -> Asked:
     "/contacts/import/preview",
     dependencies=[Depends(needs("write"))],
     responses=documented(413),
-    openapi_extra=_UPLOAD,
+    openapi_extra=UPLOAD,
 )
-async def preview_import(request: Request, platform: PlatformDep) -> PreviewOut:
+async def preview_import(request: Request, platform: PlatformDep) -> ImportPreview:
     """What a file would come to, by its first 1,000 rows. Nothing is written."""
     upload = await receive(request, limit=platform.settings.max_upload_bytes)
     asked_for = await _asked_for(platform, upload)
@@ -226,13 +132,13 @@ async def preview_import(request: Request, platform: PlatformDep) -> PreviewOut:
         found = await asyncio.to_thread(imports.preview, asked_for, path)
     finally:
         kept_files.forget(platform.settings, stored)
-    return PreviewOut(
+    return ImportPreview(
         format=asked_for.format,
         columns=dict(found.places),
         rows=found.rows,
         rejected=len(found.rejected),
-        sample=[SampleOut.model_validate(one) for one in found.taken[:_SAMPLE]],
-        report=[RejectedOut.model_validate(one) for one in found.rejected[:_SHOWN]],
+        sample=[SampleOut.model_validate(one) for one in found.taken[:SAMPLE]],
+        report=[RejectedOut.model_validate(one) for one in found.rejected[:SHOWN]],
     )
 
 
@@ -253,7 +159,7 @@ async def _report(tx: Tx, import_id: int) -> ImportReport:
     job = ImportOut.model_validate(await imports.get(tx, import_id))
     lines = await imports.report(tx, import_id) if job.rejected or job.state == imports.FAILED else []
     reason = lines[-1]["message"] if job.state == imports.FAILED else None
-    return ImportReport(**job.model_dump(), reason=reason, report=[RejectedOut(**line) for line in lines[:_SHOWN]])
+    return ImportReport(**job.model_dump(), reason=reason, report=[RejectedOut(**line) for line in lines[:SHOWN]])
 
 
 @router.get("/imports/{import_id}/rejected", dependencies=[Depends(needs("read"))], responses=documented(404))
