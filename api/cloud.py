@@ -15,6 +15,7 @@ from connectors import cloud_webhook
 from core import senders
 from core.bootstrap import Platform
 from core.errors import BadSignature, NotFound
+from core.models import Sender
 
 router = APIRouter(prefix="/webhooks/cloud", tags=["whatsapp"])
 
@@ -45,6 +46,15 @@ class KnownSecrets:
     async def of_number(self, phone_number_id: str) -> Secrets | None:
         return await self._get(phone_number_id)
 
+    async def of_account(self, waba_id: str) -> list[Secrets]:
+        """Of all senders of a WhatsApp Business Account; asked seldom, so not kept."""
+        async with self._platform.database.reading() as tx:
+            return [self._opened(sender) for sender in await senders.of_account(tx, waba_id)]
+
+    def _opened(self, sender: Sender) -> Secrets:
+        key = self._platform.key
+        return Secrets(senders.config(sender, key).app_secret, senders.verify_token(sender, key))
+
     async def _get(self, name: int | str) -> Secrets | None:
         until, secrets = self._known.get(name, (0.0, None))
         now = time.monotonic()
@@ -57,8 +67,7 @@ class KnownSecrets:
                 return None
             else:
                 sender = found
-        key = self._platform.key
-        secrets = Secrets(senders.config(sender, key).app_secret, senders.verify_token(sender, key))
+        secrets = self._opened(sender)
         self._known[name] = now + _KNOWN_S, secrets
         return secrets
 
@@ -87,9 +96,14 @@ async def receive_webhook(sender_id: Id, request: Request, platform: PlatformDep
     secrets = await known.of_sender(sender_id)
     body = await whole(request, limit=MAX_BODY_BYTES)
     cloud_webhook.verify(body, signature, secrets.app_secret)
-    for number in cloud_webhook.phone_number_ids(body):  # nobody signs for one account and speaks of another
+    claims = cloud_webhook.claims(body)
+    for number in claims.numbers:  # nobody signs for one account and speaks of another
         other = await known.of_number(number)
         if other is not None and other.app_secret != secrets.app_secret:
             cloud_webhook.verify(body, signature, other.app_secret)
+    for account in claims.accounts:
+        of_account = await known.of_account(account)
+        if of_account and secrets.app_secret not in {one.app_secret for one in of_account}:
+            raise BadSignature("The webhook is not signed with a secret of the account whose template it is about.")
     await request.app.state.storing.store(body)
     return Response(status_code=200)

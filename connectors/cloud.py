@@ -1,7 +1,7 @@
 """WhatsApp Cloud API: one business number."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,12 +11,13 @@ import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
-from connectors import cloud_history
+from connectors import cloud_history, cloud_templates
 from connectors.cloud_content import body_of
 from connectors.cloud_errors import from_answer
 from connectors.cloud_http import Attempt, GuardedSession, NotWritten, attempt_in_progress, open_session
 from core.ports import (
     Accepted,
+    AccountTemplate,
     Ambiguous,
     Capabilities,
     Expired,
@@ -31,6 +32,7 @@ from core.ports import (
 
 MB: Final = 1024 * 1024
 HISTORY_PAGES: Final = 10
+TEMPLATE_PAGES: Final = 100  # of 100 each; Meta allows an account 6,000 templates
 MEDIA_BYTES: Final = {
     "image": 5 * MB,
     "audio": 16 * MB,
@@ -73,6 +75,7 @@ class CloudConnector:
         self._timeout_s = request_timeout_s
         self._base = base_url.rstrip("/")
         self._number = f"{self._base}/{sender.phone_number_id}"
+        self._account = f"{self._base}/{quote(sender.waba_id, safe='')}"
         self._origin = URL(self._base).origin()
         self._messages_url = URL(f"{self._number}/messages")
         self._authorization = {
@@ -154,6 +157,19 @@ class CloudConnector:
             quality=_text(number.get("quality_rating")),
             tier=_text(number.get("whatsapp_business_manager_messaging_limit")),
         )
+
+    async def templates(self) -> Sequence[AccountTemplate]:
+        query = {"fields": cloud_templates.FIELDS, "limit": "100"}
+        found: list[AccountTemplate] = []
+        for _ in range(TEMPLATE_PAGES):
+            page, cursor = cloud_templates.read(
+                await self._graph("GET", f"{self._account}/message_templates", params=query)
+            )
+            found += page
+            if cursor is None:
+                return found
+            query["after"] = cursor
+        raise Retryable("no_answer", "the list of templates does not end")
 
     async def mark_read(self, provider_id: str) -> None:
         read = {"messaging_product": "whatsapp", "status": "read", "message_id": provider_id}

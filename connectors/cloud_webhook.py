@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,8 +12,19 @@ import orjson
 from connectors.cloud_content import client_id_of
 from connectors.cloud_errors import from_code, from_error
 from connectors.cloud_inbound import addresses_of, content_of
+from connectors.cloud_templates import CATEGORY_UPDATE, STATUS_UPDATE, change_of
 from core.errors import BadSignature, Invalid
-from core.ports import Address, Inbound, ParsedWebhook, PermanentContent, PreferenceChanged, Rank, Receipt, SendError
+from core.ports import (
+    Address,
+    Inbound,
+    ParsedWebhook,
+    PermanentContent,
+    PreferenceChanged,
+    Rank,
+    Receipt,
+    SendError,
+    TemplateChanged,
+)
 
 RANKS: Final[dict[str, Rank]] = {
     "sent": "sent",
@@ -32,10 +44,22 @@ def verify(body: bytes, header: str | None, app_secret: str) -> None:
         raise BadSignature("the webhook is not signed with this app's secret")
 
 
-def phone_number_ids(body: bytes) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The numbers a webhook speaks for, and the accounts whose templates it says something of."""
+
+    numbers: set[str]
+    accounts: set[str]
+
+
+def claims(body: bytes) -> Claims:
     """Whose the webhook claims to be. The caller must accept it only if the secret of *all* of them signs it:
     read with the same parser as `parse`, so that nobody signs for one number and slips in another."""
-    return {number for _, value in _changes(_document(body)) if (number := _number_id(value))}
+    changes = list(_changes(_document(body)))
+    return Claims(
+        numbers={number for _, _, value in changes if (number := _number_id(value))},
+        accounts={account for account, kind, _ in changes if kind in (STATUS_UPDATE, CATEGORY_UPDATE)},
+    )
 
 
 def parse(body: bytes) -> ParsedWebhook:
@@ -43,9 +67,10 @@ def parse(body: bytes) -> ParsedWebhook:
     receipts: list[Receipt] = []
     inbound: list[Inbound] = []
     preferences: list[PreferenceChanged] = []
+    templates: list[TemplateChanged] = []
     ignored = 0
-    for kind, value in _changes(_document(body)):
-        before = len(receipts) + len(inbound) + len(preferences), ignored
+    for account, kind, value in _changes(_document(body)):
+        before = len(receipts) + len(inbound) + len(preferences) + len(templates), ignored
         number_id = _number_id(value)
         if kind == "messages":
             for status in _items(value, "statuses"):
@@ -69,9 +94,11 @@ def parse(body: bytes) -> ParsedWebhook:
                     ignored += 1
                 else:
                     preferences.append(preference)
-        if before == (len(receipts) + len(inbound) + len(preferences), ignored):
+        elif kind in (STATUS_UPDATE, CATEGORY_UPDATE) and (change := change_of(kind, value, account)):
+            templates.append(change)
+        if before == (len(receipts) + len(inbound) + len(preferences) + len(templates), ignored):
             ignored += 1
-    return ParsedWebhook(receipts, inbound, preferences, ignored)
+    return ParsedWebhook(receipts, inbound, preferences, templates, ignored)
 
 
 def _document(body: bytes) -> Json:
@@ -84,11 +111,17 @@ def _document(body: bytes) -> Json:
     return document
 
 
-def _changes(document: Json) -> Iterator[tuple[str, Json]]:
+def _changes(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Account, kind and value of each."""
     for entry in _items(document, "entry"):
         for change in _items(entry, "changes"):
             value, kind = change.get("value"), change.get("field")
-            yield kind if isinstance(kind, str) else "", value if isinstance(value, dict) else {}
+            account = entry.get("id")
+            yield (
+                str(account) if isinstance(account, str | int) else "",
+                kind if isinstance(kind, str) else "",
+                value if isinstance(value, dict) else {},
+            )
 
 
 def _items(holder: Json, key: str) -> list[Json]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
 
-from core import contacts, messages
+from core import contacts, messages, template_status
 from core.bootstrap import Platform
 from core.database import Tx, is_passing, is_postgres
 from core.errors import Invalid
@@ -81,6 +81,10 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
 
 
 async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, now: datetime) -> None:
+    # First, as a run does it too: campaigns are locked before messages and recipients are.
+    for one in parsed:
+        for changed in one.templates:
+            await template_status.apply(tx, changed, at=now)
     if any(one.inbound or one.preferences for one in parsed):
         await contacts.lock_identities(tx)
     receipts = [receipt for one in parsed for receipt in one.receipts]

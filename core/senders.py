@@ -104,6 +104,11 @@ async def by_phone_number_id(tx: Tx, phone_number_id: str) -> Sender | None:
     return (await tx.execute(select(Sender).where(Sender.phone_number_id == phone_number_id))).scalar()
 
 
+async def of_account(tx: Tx, waba_id: str) -> Sequence[Sender]:
+    rows = await tx.execute(select(Sender).where(Sender.waba_id == waba_id).order_by(Sender.id))
+    return rows.scalars().all()
+
+
 def config(sender: Sender, key: MasterKey) -> SenderConfig:
     opened = key.decrypt(sender.secrets)
     return SenderConfig(

@@ -13,7 +13,7 @@ from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import TemplateMoved, TemplateSaved, publish
 from core.models import Campaign, Template, TemplateVariant
-from core.wordings import Family, MissingVariable, mapping, tag, variables
+from core.wordings import Family, MissingVariable, mapping, media_of, tag, unfillable, variables
 
 __all__ = ["Family", "MissingVariable", "render", "variables"]
 
@@ -90,10 +90,51 @@ async def variants(tx: Tx, template_ids: Sequence[int]) -> Mapping[int, Sequence
     return found
 
 
+def languages(template: Template, others: Sequence[TemplateVariant]) -> list[Template | TemplateVariant]:
+    return [template, *others]
+
+
 async def family(tx: Tx, template_id: int) -> Family:
     """The template in all its languages, for filling in; load it once and keep it, it holds no row."""
     template = await get(tx, template_id)
     return Family.of(template, (await variants(tx, [template_id])).get(template_id, ()))
+
+
+async def check_sendable(tx: Tx, template: Template, waba_id: str) -> None:
+    """Raises `Conflict` where WhatsApp would refuse every message of it from this account, as far as we know. One
+    made by hand is known by what the account's own template of its name says, once that was synced."""
+    if template.cloud_name is None:
+        return
+    if template.waba_id not in (None, waba_id):
+        raise Conflict(f"Template {template.name!r} is of another WhatsApp account.", field="template_id")
+    status = template.status if template.waba_id else await _status_at(tx, waba_id, template)
+    if status not in (None, "approved"):
+        raise Conflict(
+            f"WhatsApp has template {template.name!r} as {status}; only an approved one can be sent.",
+            field="template_id",
+            hint="If that is old, sync the templates of the sender.",
+        )
+    if not template.components:
+        return
+    if what := unfillable(template.components):
+        raise Conflict(f"Template {template.name!r} has {what}, which cannot be filled in yet.", field="template_id")
+    media = media_of(template.components)
+    if media and (template.header or {}).get("type") != media:
+        raise Conflict(
+            f"Template {template.name!r} needs its {media} above its text.",
+            field="template_id",
+            hint=f'Give the template a header: {{"type": "{media}", "link": "https://…"}}',
+        )
+
+
+async def _status_at(tx: Tx, waba_id: str, template: Template) -> str | None:
+    rows = await tx.execute(
+        select(Template).where(Template.waba_id == waba_id, Template.cloud_name == template.cloud_name)
+    )
+    synced = rows.scalars().all()
+    others = await variants(tx, [one.id for one in synced])
+    known = (row for one in synced for row in languages(one, others.get(one.id, ())))
+    return next((row.status for row in known if tag(row.language) == tag(template.language)), None)
 
 
 # ---- changes ------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Our own fakes, at the ports only: everything behind them in a test is the real thing."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from core.database import DatabaseClock, Tx
 from core.ports import (
     Accepted,
+    AccountTemplate,
     Capabilities,
     Connector,
     Found,
@@ -45,6 +46,7 @@ class FakeConnector:
     calls: list[Outgoing] = field(default_factory=list)
     lookups: dict[str, Found] = field(default_factory=dict)
     says: SenderHealth = SenderHealth(ok=True, detail="")
+    account_templates: list[AccountTemplate] = field(default_factory=list)
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -68,6 +70,9 @@ class FakeConnector:
 
     async def health(self) -> SenderHealth:
         return self.says
+
+    async def templates(self) -> Sequence[AccountTemplate]:
+        return self.account_templates
 
     async def mark_read(self, provider_id: str) -> None: ...
 

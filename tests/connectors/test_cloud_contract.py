@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from connectors.cloud import CloudConnector
 from connectors.cloud_errors import TABLE
-from connectors.cloud_webhook import parse, phone_number_ids, verify
+from connectors.cloud_webhook import claims, parse, verify
 from core.content import Buttons, Card, Contacts, Location, Media, Reaction, Template, Text
 from core.ports import (
     Address,
@@ -162,7 +162,7 @@ async def test_receipts_come_signed_and_find_their_message(sim, cloud):
     assert {receipt.provider_id for receipt in receipts} == {sent.provider_id}
     assert {receipt.status for receipt in receipts} >= {"sent", "delivered"}
     for body, header in sim.hooks:
-        assert phone_number_ids(body) == {NUMBER}
+        assert claims(body).numbers == {NUMBER}
         verify(body, header, SECRET)
 
 

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.cloud_webhook import parse, phone_number_ids, verify
+from connectors.cloud_webhook import claims, parse, verify
 from core.content import Contacts, Location, Media, Other, Reaction, Text
 from core.errors import BadSignature, Invalid
 from core.ports import Address, PermanentContent, PermanentRecipient
@@ -75,9 +75,9 @@ def test_empty_secret_lets_nobody_in():
 
 def test_all_numbers_of_a_body_are_named_even_when_the_key_is_disguised():
     body = webhook(change(number="1"), change(number="2"))
-    assert phone_number_ids(body) == {"1", "2"}
+    assert claims(body).numbers == {"1", "2"}
     disguised = body.replace(b'"phone_number_id":"2"', b'"phone\\u005fnumber_id":"2"')
-    assert phone_number_ids(disguised) == {"1", "2"}
+    assert claims(disguised).numbers == {"1", "2"}
 
 
 # Statuses
@@ -242,7 +242,7 @@ def test_body_that_is_no_json_object_is_invalid(body):
     with pytest.raises(Invalid):
         parse(body)
     with pytest.raises(Invalid):
-        phone_number_ids(body)
+        claims(body)
 
 
 KEYS = st.sampled_from(
@@ -313,7 +313,7 @@ def test_no_shape_breaks_the_reader(document):
     body = orjson.dumps(document)
     try:
         parse(body)
-        phone_number_ids(body)
+        claims(body)
     except Invalid:
         assert not isinstance(document, dict)
 
@@ -332,7 +332,7 @@ def test_no_single_odd_part_breaks_the_reader(path, oddity):
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_reader(body):
-    for read in (parse, phone_number_ids):
+    for read in (parse, claims):
         with suppress(Invalid):
             read(body)
 
