@@ -13,7 +13,7 @@ from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
-from core import campaigns, runs
+from core import campaigns, retrying, runs
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
@@ -25,10 +25,14 @@ State = Literal["draft", "running", "paused", "cancelled", "finished"]
 
 
 class Audience(Body):
-    """Everybody (`{"all": true}`) or the contacts with a tag (`{"tag": "customers"}`)."""
+    """Everybody (`{"all": true}`), the contacts with a tag, those of a segment, or those of a filter: one of them."""
 
     all: Literal[True] | None = Field(default=None, examples=[True])
     tag: Annotated[Str, Field(min_length=1, max_length=80)] | None = Field(default=None, examples=["customers"])
+    segment: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[3])
+    filter: Annotated[Str, Field(min_length=1, max_length=2_000)] | None = Field(
+        default=None, examples=['tag = "vip" and city = "جدة"']
+    )
 
 
 class QuietHours(Body):
@@ -207,6 +211,57 @@ async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformD
 async def cancel_campaign(campaign_id: Id, tx: Tx, now: Now) -> CampaignOut:
     """End it for good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
     return show(await campaigns.cancel(tx, campaign_id, at=now))
+
+
+class RetryIn(Body):
+    """Whom to try again."""
+
+    reason: Annotated[Str, Field(max_length=80)] | None = Field(
+        default=None, description="Only who failed for this reason.", examples=["service_busy"]
+    )
+
+
+class ResendIn(Body):
+    """The number of people of whom it is not known whether they got the message."""
+
+    confirm: int = Field(ge=0, le=2**31 - 1, description="Each of them may get it twice.", examples=[3])
+
+
+class AgainOut(Shown):
+    """How many are in the queue again."""
+
+    queued: int = Field(examples=[12])
+
+
+@router.post(
+    "/{campaign_id}/retry",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def retry_campaign(
+    campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now, body: RetryIn | None = None
+) -> AgainOut:
+    """Try again with those whose message is known to have had no effect. Never touches who is `unknown`."""
+    queued = await retrying.retry_failed(tx, campaign_id, reason=(body or RetryIn()).reason, at=now)
+    after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
+    return AgainOut(queued=queued)
+
+
+@router.post(
+    "/{campaign_id}/resend-unknown",
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def resend_unknown(
+    campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now, body: ResendIn
+) -> AgainOut:
+    """Write again to those of whom nobody knows whether they got it. **Each of them may get it twice**, so their
+    number has to be confirmed; a wrong one is refused with the right one."""
+    queued = await retrying.resend_unknown(tx, campaign_id, confirm=body.confirm, at=now)
+    after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
+    return AgainOut(queued=queued)
 
 
 def _nudge(platform: Platform, campaign: Campaign) -> Work:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select, update
 
-from core import consents, quiet, senders, templates
+from core import audiences, consents, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
@@ -19,7 +19,7 @@ MOVES = {
     RUNNING: {PAUSED, CANCELLED, FINISHED},
     PAUSED: {RUNNING, CANCELLED},
     CANCELLED: set[str](),
-    FINISHED: set[str](),
+    FINISHED: {RUNNING},  # somebody wants to write again to those who did not get it
 }
 UNFINISHED = ("queued", "claimed", "sending")
 
@@ -36,16 +36,11 @@ async def create(
     timezone: str | None = None,
     at: datetime,
 ) -> Campaign:
-    """`audience` is {"all": true} or {"tag": "…"}. Who has not agreed to `purpose` is left out, unless it is one
+    """`audience` as in `core.audiences`. Who has not agreed to `purpose` is left out, unless it is one
     that needs no consent. `timezone` is for quiet hours of those whose own is not known."""
     if quiet_hours is not None:
         quiet.parsed(quiet_hours)
-    if dict(audience) != {"all": True} and not (set(audience) == {"tag"} and str(audience["tag"]).strip()):
-        raise Invalid(
-            "An audience is everybody or the contacts with a tag.",
-            field="audience",
-            hint='{"all": true} or {"tag": "customers"}',
-        )
+    await audiences.check(tx, audience)
     if not name.strip():
         raise Invalid("A campaign needs a name.", field="name")
     await senders.get(tx, sender_id)
@@ -86,7 +81,7 @@ async def listed(tx: Tx, *, after: int, limit: int, state: str | None = None) ->
     return (await tx.execute(query)).scalars().all()
 
 
-def _move(campaign: Campaign, to: str) -> None:
+def move(campaign: Campaign, to: str) -> None:
     if to not in MOVES[campaign.state]:
         raise Conflict(
             f"Campaign {campaign.id} is {campaign.state}; it cannot become {to}.",
@@ -108,7 +103,7 @@ async def launch(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     sender = await senders.get(tx, campaign.sender_id)
     if sender.state != senders.ACTIVE:
         raise Conflict(f"Sender {sender.name!r} is {sender.state}: {sender.state_reason}", field="sender_id")
-    _move(campaign, RUNNING)
+    move(campaign, RUNNING)
     campaign.audience_to = (await tx.execute(select(func.max(Contact.id)))).scalar() or 0
     campaign.launched_at = at
     campaign.launches += 1
@@ -119,7 +114,7 @@ async def launch(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
 async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> Campaign:
     """No intent commits after this does; what is under way ends as it ends."""
     campaign = await get(tx, campaign_id, lock=True)
-    _move(campaign, PAUSED)
+    move(campaign, PAUSED)
     campaign.state_reason = reason
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="paused", reason=reason), at=at)
     return campaign
@@ -129,7 +124,7 @@ async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     campaign = await get(tx, campaign_id, lock=True)
     if campaign.state != PAUSED:
         raise Conflict(f"Campaign {campaign_id} is {campaign.state}, not paused.", field="state")
-    _move(campaign, RUNNING)
+    move(campaign, RUNNING)
     campaign.state_reason = ""
     campaign.launches += 1
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="resumed"), at=at)
@@ -139,7 +134,7 @@ async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
 async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     """For good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
     campaign = await get(tx, campaign_id, lock=True)
-    _move(campaign, CANCELLED)
+    move(campaign, CANCELLED)
     campaign.finished_at = at
     await tx.execute(
         update(Recipient)
@@ -160,7 +155,7 @@ async def finish_if_done(tx: Tx, campaign_id: int, *, at: datetime) -> bool:
     )
     if left.first():
         return False
-    _move(campaign, FINISHED)
+    move(campaign, FINISHED)
     campaign.finished_at = at
     campaign.run_token = campaign.run_until = None
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="finished"), at=at)

@@ -28,9 +28,9 @@ MOVES = {
     "queued": {"intent", "sent", "failed"},
     "intent": {"sent", "failed", "queued", "in_doubt"},
     "in_doubt": {"sent", "failed", "unknown"},
-    "unknown": {"sent", "failed"},
+    "unknown": {"sent", "failed", "queued"},  # queued again only by a person's word (core/retrying.py)
     "sent": {"failed"},
-    "failed": {"sent"},
+    "failed": {"sent", "queued"},
 }
 RANKS = {"failed": -1, "sent": 1, "delivered": 2, "read": 3}
 SERVICE_WINDOW = timedelta(hours=24)

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import bulk, campaigns, consents
+from core import audiences, bulk, campaigns, consents
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
-from core.models import Contact, ContactTag, Recipient
+from core.models import Recipient
 
 CHUNK = 5_000
 
@@ -19,12 +19,10 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
     if campaign.state not in (campaigns.RUNNING, campaigns.PAUSED) or campaigns.planned(campaign):
         return False
     assert campaign.audience_to is not None  # noqa: S101  # launch has set it
-    tag = campaign.audience.get("tag")
-    member = ContactTag.contact_id if tag is not None else Contact.id
-    chunk = select(member).where(member > campaign.planned_to, member <= campaign.audience_to)
-    if tag is not None:
-        chunk = chunk.where(ContactTag.tag == tag)
-    ids = (await tx.execute(chunk.order_by(member).limit(size))).scalars().all()
+    chosen = await audiences.members(tx, campaign.audience, at=campaign.launched_at)
+    member = chosen.selected_columns.id
+    chunk = chosen.where(member > campaign.planned_to, member <= campaign.audience_to).order_by(member).limit(size)
+    ids = (await tx.execute(chunk)).scalars().all()
     if not ids:
         campaign.planned_to = campaign.audience_to
         return False

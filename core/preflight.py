@@ -10,13 +10,13 @@ from functools import lru_cache
 import phonenumbers
 from sqlalchemy import func, select
 
-from core import campaigns, pacing, quiet, rates, senders, templates
+from core import audiences, campaigns, pacing, quiet, rates, senders, templates
 from core.addressing import Addressed, Row, addressed
 from core.bootstrap import Platform
 from core.content import Content, Text
 from core.database import Tx
 from core.forecast import Budgets, Forecast, forecast
-from core.models import Campaign, Contact, ContactTag, Identity, Recipient, Sender
+from core.models import Campaign, Contact, Identity, Recipient, Sender
 from core.permission import Rules, look_at
 
 _CHUNK = 2_000
@@ -142,14 +142,11 @@ def _text(content: Content) -> str:
 
 async def _members(tx: Tx, campaign: Campaign) -> AsyncIterator[Sequence[int]]:
     """The audience as of now, chunk by chunk."""
-    tag = campaign.audience.get("tag")
-    member = ContactTag.contact_id if tag is not None else Contact.id
+    chosen = await audiences.members(tx, campaign.audience)
+    member = chosen.selected_columns.id
     after = 0
     while True:
-        query = select(member).where(member > after).order_by(member).limit(_CHUNK)
-        if tag is not None:
-            query = query.where(ContactTag.tag == tag)
-        ids = (await tx.execute(query)).scalars().all()
+        ids = (await tx.execute(chosen.where(member > after).order_by(member).limit(_CHUNK))).scalars().all()
         if not ids:
             return
         yield ids

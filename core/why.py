@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core import campaigns, contacts, senders
+from core import audiences, campaigns, contacts, senders
 from core.database import Tx
 from core.errors import NotFound
 from core.keys import MasterKey
@@ -15,7 +15,6 @@ from core.models import (
     Campaign,
     Consent,
     Contact,
-    ContactTag,
     Identity,
     Message,
     Recipient,
@@ -182,7 +181,6 @@ async def _limits(tx: Tx, sender: Sender, *, now: datetime) -> list[Evidence]:
 
 async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int) -> Answer:
     contact: Contact = await contacts.get(tx, contact_id)
-    tag = campaign.audience.get("tag")
     facts: dict[str, Any] = {"audience": campaign.audience, "campaign_state": campaign.state}
     if campaign.state == campaigns.DRAFT:
         because = "The campaign was not launched yet."
@@ -193,9 +191,9 @@ async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int) -> Answer:
         because = "The campaign is still being planned."
     else:
         because = "The person was not in the audience when it was frozen at the launch."
-        if tag is not None:
-            has = await tx.execute(select(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag == tag))
-            facts["has_the_tag_now"] = has.first() is not None
+        chosen = await audiences.members(tx, campaign.audience)
+        member = chosen.selected_columns.id
+        facts["would_be_now"] = (await tx.execute(chosen.where(member == contact_id))).first() is not None
     return Answer(
         outcome=NOT_IN_IT,
         reason=NOT_IN_IT,

@@ -104,7 +104,7 @@ async def test_who_was_never_in_it_learns_that_too(platform: Platform) -> None:
     await scenes.people(platform, 1, start=2, tags=["vip"])
     without_tag = await _asked(platform, campaign.id, 2)
     assert without_tag.outcome == "not_in_audience"
-    assert without_tag.evidence[0].facts["has_the_tag_now"] is False
+    assert without_tag.evidence[0].facts["would_be_now"] is False
     late = await _asked(platform, campaign.id, 3)
     assert late.because == "The person came after the audience was frozen at the launch."
     with pytest.raises(NotFound):

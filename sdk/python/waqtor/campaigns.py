@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from waqtor import errors
-from waqtor.asking import Ask, C, Model, Pages, Resource, Sleep, Steps, call, get, paged, pages, steps, write
+from waqtor.asking import Ask, C, Model, Pages, Resource, Sleep, Steps, call, get, given, paged, pages, steps, write
 
 
 class Progress(Model):
@@ -125,6 +125,12 @@ class Preflight(Model):
     at: datetime
 
 
+class Again(Model):
+    """How many are in the queue again."""
+
+    queued: int
+
+
 class Campaigns(Resource[C]):
     @call
     def create(
@@ -134,16 +140,19 @@ class Campaigns(Resource[C]):
         sender_id: int,
         template_id: int,
         tag: str | None = None,
+        segment: int | None = None,
+        filter: str | None = None,
         purpose: str = "marketing",
         quiet_hours: tuple[str, str] | None = None,
         timezone: str | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Campaign]:
-        """Prepare a campaign to the contacts with `tag`, or to everybody. Nothing is sent until `launch`. Who has
-        not agreed to `purpose` is left out; `service`, `utility` and `authentication` need no consent.
+        """Prepare a campaign to one of a `tag`, a `segment` and a `filter`, or to everybody. Nothing is sent until
+        `launch`. Who has not agreed to `purpose` is left out; `service`, `utility` and `authentication` need no
+        consent.
         `quiet_hours`, e.g. `("21:00", "09:00")`, are of each person's own day; `timezone` is for those whose own is
         not known."""
-        audience: dict[str, Any] = {"all": True} if tag is None else {"tag": tag}
+        audience = given(tag=tag, segment=segment, filter=filter) or {"all": True}
         sent = {
             "name": name,
             "sender_id": sender_id,
@@ -186,6 +195,17 @@ class Campaigns(Resource[C]):
     def cancel(self, campaign_id: int, *, idempotency_key: str | None = None) -> Ask[Campaign]:
         """For good. Who was not written to yet is skipped."""
         return write("POST", f"/campaigns/{campaign_id}/cancel", Campaign, key=idempotency_key)
+
+    @call
+    def retry(self, campaign_id: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Ask[Again]:
+        """Those whose message is known to have had no effect, or those of one reason; a finished campaign runs on."""
+        return write("POST", f"/campaigns/{campaign_id}/retry", Again, json=given(reason=reason), key=idempotency_key)
+
+    @call
+    def resend_unknown(self, campaign_id: int, *, confirm: int, idempotency_key: str | None = None) -> Ask[Again]:
+        """Those of whom nobody knows whether they got it: each may get it twice. `confirm` is their number."""
+        sent = {"confirm": confirm}
+        return write("POST", f"/campaigns/{campaign_id}/resend-unknown", Again, json=sent, key=idempotency_key)
 
     @paged
     def recipients(

@@ -1,0 +1,65 @@
+"""Writing again to people of a campaign, because somebody asked for it; nothing here happens by itself."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+
+from core import bulk, campaigns, messages
+from core.database import Tx, is_postgres
+from core.errors import Conflict
+from core.events import CampaignMoved, publish
+from core.models import Message, Recipient
+
+_AGAIN = (campaigns.RUNNING, campaigns.PAUSED, campaigns.FINISHED)
+
+
+async def retry_failed(tx: Tx, campaign_id: int, *, reason: str | None = None, at: datetime) -> int:
+    """Back into the queue with those whose message is known to have had no effect (all, or those of one reason);
+    returns how many. A finished campaign runs again."""
+    return await _again(tx, campaign_id, "failed", reason=reason, what="retried", at=at)
+
+
+async def resend_unknown(tx: Tx, campaign_id: int, *, confirm: int, at: datetime) -> int:
+    """Write again to those of whom nobody knows whether they got it: each of them may get it twice. `confirm` has to
+    be their number; raises `Conflict` with the right one."""
+    await campaigns.get(tx, campaign_id, lock=True)
+    doubtful = select(func.count()).where(Recipient.campaign_id == campaign_id, Recipient.state == "unknown")
+    number = (await tx.execute(doubtful)).scalar_one()
+    if confirm != number:
+        raise Conflict(
+            f"Of {number} people it is not known whether they got the message; {confirm} was confirmed.",
+            field="confirm",
+            hint=f"Each of them may get it twice. If that is meant, confirm {number}.",
+        )
+    return await _again(tx, campaign_id, "unknown", reason=None, what="resent", at=at)
+
+
+async def _again(tx: Tx, campaign_id: int, state: str, *, reason: str | None, what: str, at: datetime) -> int:
+    campaign = await campaigns.get(tx, campaign_id, lock=True)
+    if campaign.state not in _AGAIN:
+        raise Conflict(f"Campaign {campaign_id} is {campaign.state}.", field="state")
+    who = [Recipient.campaign_id == campaign_id, Recipient.state == state]
+    if reason is not None:
+        who.append(Recipient.reason == reason)
+    chosen = (
+        select(Message.id).join(Recipient, Recipient.id == Message.recipient_id).where(*who, Message.state == state)
+    )
+    query = chosen.order_by(Message.id)  # as receipts lock them: two that touch the same never deadlock
+    ids = (await tx.execute(query.with_for_update(of=Message) if is_postgres(tx) else query)).scalars().all()
+    await bulk.run(
+        tx,
+        "UPDATE messages SET state = 'queued', reason = NULL, receipt = 0, attempts = 0, provider_id = NULL, "
+        f"settled_at = NULL, delivered_at = NULL, read_at = NULL WHERE id {bulk.in_ids(tx)}",
+        ids=bulk.ids(ids),
+    )
+    await messages.moved(tx, "queued", ids, at=at)
+    # Also who has no message at all: a restored backup knows only that they may have been written to.
+    waiting = update(Recipient).values(state="queued", reason=None, evidence=None, not_before=None)
+    unwritten = await tx.execute(waiting.where(*who).execution_options(synchronize_session=False))
+    number = len(ids) + int(unwritten.rowcount)  # type: ignore[attr-defined]
+    if number and campaign.state == campaigns.FINISHED:
+        campaigns.move(campaign, campaigns.RUNNING)
+        campaign.finished_at = None
+        campaign.launches += 1
+    await publish(tx, CampaignMoved(campaign_id=campaign_id, what=what, reason=f"{number} recipients"), at=at)
+    return number

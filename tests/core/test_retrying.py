@@ -1,0 +1,105 @@
+"""Again, but only when somebody says so, and never to who got it."""
+
+import pytest
+from sqlalchemy import select
+
+import scenes
+from core import campaigns, messages, retrying, settling
+from core.bootstrap import Platform
+from core.errors import Conflict
+from core.models import Message, Recipient
+from core.ports import Accepted, Ambiguous, Outgoing, PermanentContent, PermanentRecipient, Receipt, SendError
+from fakes import FakeClock, FakeConnector
+
+
+def _each_its_own(message: Outgoing) -> Accepted | SendError:
+    match int(message.to.value[-1]) % 4:
+        case 0:
+            return PermanentRecipient("not_on_whatsapp")
+        case 1:
+            return Ambiguous("in_doubt")
+        case 2:
+            return PermanentContent("refused")
+        case _:
+            return Accepted(f"wamid.{message.client_id}")
+
+
+async def _over(platform: Platform, connector: FakeConnector, clock: FakeClock) -> int:
+    """A finished campaign to eight people: two of each outcome, two of the failures for another reason."""
+    connector.answering = _each_its_own
+    await scenes.people(platform, 8)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    clock.advance(minutes=15)
+    await settling.reconcile(platform)
+    async with platform.database.transaction() as tx:
+        assert await campaigns.finish_if_done(tx, campaign.id, at=await platform.clock.now(tx))
+    connector.answering = None
+    return campaign.id
+
+
+async def _goes_on(platform: Platform, connector: FakeConnector, campaign_id: int) -> dict[str, int]:
+    await scenes.dispatched(platform, connector, campaign_id)
+    async with platform.database.transaction() as tx:
+        await campaigns.finish_if_done(tx, campaign_id, at=await platform.clock.now(tx))
+        states = (await tx.execute(select(Recipient.state))).scalars().all()
+        assert (await campaigns.get(tx, campaign_id)).state == campaigns.FINISHED
+    return {state: list(states).count(state) for state in set(states)}
+
+
+async def test_a_retry_takes_only_what_had_no_effect(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    campaign_id = await _over(platform, connector, clock)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        assert await retrying.retry_failed(tx, campaign_id, reason="refused", at=now) == 2
+    assert await _goes_on(platform, connector, campaign_id) == {"sent": 4, "failed": 2, "unknown": 2}
+    async with platform.database.transaction() as tx:
+        assert await retrying.retry_failed(tx, campaign_id, at=await platform.clock.now(tx)) == 2
+    assert await _goes_on(platform, connector, campaign_id) == {"sent": 6, "unknown": 2}
+    assert len({one.to.value for one in connector.effects}) == len(connector.effects) == 6
+
+
+async def test_unknown_goes_again_only_with_its_number_confirmed(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    campaign_id = await _over(platform, connector, clock)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        with pytest.raises(Conflict, match="Of 2 people") as refused:
+            await retrying.resend_unknown(tx, campaign_id, confirm=1, at=now)
+        assert refused.value.field == "confirm"
+    async with platform.database.transaction() as tx:
+        assert await retrying.resend_unknown(tx, campaign_id, confirm=2, at=await platform.clock.now(tx)) == 2
+    assert await _goes_on(platform, connector, campaign_id) == {"sent": 4, "failed": 4}
+
+
+async def test_a_proof_that_comes_before_the_second_attempt_saves_it(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    campaign_id = await _over(platform, connector, clock)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        doubtful = (await tx.execute(select(Message.client_id).where(Message.state == "unknown"))).scalars().first()
+        await retrying.resend_unknown(tx, campaign_id, confirm=2, at=now)
+        read = Receipt("wamid.late", client_id=doubtful, status="read", at=now)
+        await messages.apply_receipts(tx, [read], at=now)
+    calls = len(connector.calls)
+    assert await _goes_on(platform, connector, campaign_id) == {"sent": 4, "failed": 4}
+    assert len(connector.calls) == calls + 1
+
+
+async def test_a_draft_and_a_cancelled_campaign_have_nothing_to_repeat(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        with pytest.raises(Conflict):
+            await retrying.retry_failed(tx, campaign.id, at=now)
+        await campaigns.cancel(tx, campaign.id, at=now)
+        with pytest.raises(Conflict):
+            await retrying.resend_unknown(tx, campaign.id, confirm=0, at=now)
