@@ -1,12 +1,13 @@
 """Which column of a file goes where, and what a row of it says about a person."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.contacts import NewContact, e164
 from core.errors import Invalid
-from core.import_files import UNKEEPABLE, Row
+from core.import_files import MAX_COLUMNS, UNKEEPABLE, Row
 
 FIELDS = ("phone", "name", "language", "tags", "opted_out")
 ATTRIBUTE = "attributes."  # before the name of one
@@ -69,6 +70,8 @@ class Columns:
     def read(self, row: Row) -> NewContact | Rejected:
         if row.problem:
             return Rejected(row.number, "row", row.problem)
+        if len(row.values) > MAX_COLUMNS:
+            return Rejected(row.number, "row", f"More than {MAX_COLUMNS} values.")
         if any(UNKEEPABLE.search(text) for pair in row.values.items() for text in pair):
             return Rejected(row.number, "row", "Contains a null character or half a character.")
         said: dict[str, str] = {}
@@ -110,8 +113,8 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def _refuse_twice(places: Mapping[str, str]) -> None:
-    taken = [place for place in places.values() if place != LEFT_OUT]
-    if twice := [place for place in taken if taken.count(place) > 1]:
+    found = Counter(place for place in places.values() if place != LEFT_OUT)
+    if twice := [place for place, times in found.items() if times > 1]:
         raise Invalid(f"Two columns cannot both be {twice[0]!r}.", field="mapping")
 
 

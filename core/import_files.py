@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from core import import_json, import_xlsx
 from core.errors import Invalid
 from core.import_text import plain, trimmed
 
-FORMATS = ("csv", "xlsx", "json")
+MAX_COLUMNS = 500
 UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 """A null character, or half of one: no database takes them."""
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -80,9 +81,11 @@ def _table(file: BinaryIO, format: str) -> Table:
         table = _of_cells(_csv_rows(file), is_ragged=False)
     if any(UNKEEPABLE.search(name) for name in table.heading):
         raise Invalid("The name of a column contains a null character or half a character.", field="file")
-    named = [name for name in table.heading if name]
-    if twice := sorted({name for name in named if named.count(name) > 1}):
-        raise Invalid(f"The column {twice[0]!r} is there twice.", field="file")
+    named = Counter(name for name in table.heading if name)
+    if len(table.heading) > MAX_COLUMNS:
+        raise Invalid(f"More than {MAX_COLUMNS} columns: this is no list of contacts.", field="file")
+    if twice := sorted(name for name, times in named.items() if times > 1):
+        raise Invalid(f"The column {twice[0][:100]!r} is there twice.", field="file")
     return table
 
 

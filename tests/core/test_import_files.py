@@ -124,6 +124,7 @@ def test_an_opt_out_is_read_in_any_writing(said: str) -> None:
         (b"\n\n", "No column is 'phone'"),
         (b"name,city\nSara,Riyadh\n", "No column is 'phone'"),
         (b"phone,name,name\n", "twice"),
+        (b"phone" + b"," * 500 + b"\n", "More than 500 columns"),
         (b"phone,na\0me\n", "null character"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "UTF-8"),
         (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xa4", "UTF-8"),
@@ -211,6 +212,13 @@ def test_an_object_that_cannot_be_taken_says_why() -> None:
     told = rows[1:-1]
     assert all(isinstance(row, Rejected) for row in told)
     assert [row.row for row in told if isinstance(row, Rejected)] == list(range(2, 10))
+
+
+def test_an_object_of_very_many_values_is_no_row() -> None:
+    good = {"phone": "+966501234567", "name": "سارة"}
+    rows = _read(_json(*[good] * 1_000, good | {str(n): n for n in range(500)}, good), format="json")
+    assert rows[999] == rows[1_001] == ONE
+    assert rows[1_000] == Rejected(1_001, "row", "More than 500 values.")
 
 
 @pytest.mark.parametrize(
