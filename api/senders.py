@@ -13,7 +13,7 @@ from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Page, PlaceDep, page
-from core import health, senders
+from core import health, senders, template_sync
 
 router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
 asking = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Signed)
@@ -102,6 +102,23 @@ class BudgetOut(Shown):
     last_receipt_at: datetime | None = Field(description="The newest of its last messages.")
 
 
+class ProblemOut(Shown):
+    """A template that is at WhatsApp and cannot be sent from here."""
+
+    name: str = Field(examples=["spring_offer"])
+    language: str = Field(examples=["ar"])
+    message: str = Field(examples=["It has a variable in a button's address, which cannot be filled in from here."])
+
+
+class SyncedOut(Shown):
+    """What a sync changed; counts languages of templates."""
+
+    created: int = Field(examples=[3])
+    updated: int = Field(examples=[1])
+    deleted: int = Field(description="Gone at WhatsApp; kept here, marked.", examples=[0])
+    problems: list[ProblemOut]
+
+
 class TokenIn(Body):
     """A new access token."""
 
@@ -161,6 +178,13 @@ async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
 async def change_sender(sender_id: Id, body: SenderChange, tx: Tx, now: Now) -> SenderOut:
     """Change the pace; a campaign under way follows with its next messages."""
     return SenderOut.model_validate(await senders.change(tx, sender_id, body.model_dump(exclude_unset=True), at=now))
+
+
+@asking.post("/{sender_id}/sync-templates", dependencies=[Depends(needs("write"))], responses=documented(404, 409))
+async def sync_templates(sender_id: Id, platform: PlatformDep) -> SyncedOut:
+    """Take in the templates of the sender's WhatsApp account: new ones are made, known ones brought up to date, gone
+    ones marked `deleted`. It happens every hour by itself, and is safe to repeat, so it needs no idempotency key."""
+    return SyncedOut.model_validate(await template_sync.sync(platform, sender_id))
 
 
 @router.put(

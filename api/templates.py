@@ -1,9 +1,10 @@
 """Messages with `{name}` variables."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from api.auth import needs
@@ -12,31 +13,69 @@ from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Page, PlaceDep, page
-from core import templates
-from core.content import Text
+from core import template_preview, templates
+from core.content import Header
 from core.errors import Invalid
-from core.models import Template
+from core.models import Template, TemplateVariant
+from core.template_preview import Preview
 
 router = APIRouter(prefix="/api/v3/templates", tags=["templates"], route_class=Once)
 looking = APIRouter(prefix="/api/v3/templates", tags=["templates"], route_class=Signed)
 
 
+_Name = Annotated[Str, Field(min_length=1, max_length=100)]
+_Text = Annotated[Str, Field(max_length=100_000)]
+_Values = dict[Annotated[Str, Field(max_length=50)], Annotated[Str, Field(max_length=1000)]]
+_Language = Annotated[
+    Str, Path(min_length=2, max_length=20, pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]+)*$", examples=["ar"])
+]
+
+
 class TemplateIn(Body):
     """A message to be written to many."""
 
-    name: Annotated[Str, Field(min_length=1, max_length=100)] = Field(examples=["Spring offer"])
-    body: Annotated[Str, Field(max_length=100_000)] = Field(
+    name: _Name = Field(examples=["Spring offer"])
+    body: _Text = Field(
         description="Variables are written {name}.", examples=["Hello {name}, spring has come to {city}."]
     )
     language: Annotated[Str, Field(min_length=2, max_length=20)] = Field(default="en", examples=["ar"])
-    defaults: dict[Annotated[Str, Field(max_length=50)], Annotated[Str, Field(max_length=1000)]] = Field(
+    defaults: _Values = Field(
         default={}, max_length=100, description="For people who lack a value.", examples=[{"name": "friend"}]
     )
+    header: Header | None = Field(default=None, description="A picture, video or document above the text.")
     cloud_name: Annotated[Str, Field(min_length=1, max_length=512)] | None = Field(
         default=None,
         description="The name of the template approved at Meta; its variables are filled in order.",
         examples=["spring_offer"],
     )
+
+
+class TemplateChanges(Body):
+    """What is to change; what is not named stays. Of a template that comes from WhatsApp, only the variables' names
+    in `body` can be changed: Meta's first parameter is filled by the variable that stands in its place."""
+
+    name: _Name = Field(default="", examples=["Spring offer"])
+    body: _Text = Field(default="", examples=["Hello {first_name}, spring has come to {city}."])
+    defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "friend"}])
+    header: Header | None = Field(default=None, description="null takes it away.")
+
+
+class VariantChanges(Body):
+    """What is to change; a new variant needs a `body`."""
+
+    body: _Text = Field(default="", examples=["مرحباً {name}"])
+    defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "صديقنا"}])
+    header: Header | None = Field(default=None, description="null: that of the template itself.")
+
+
+class VariantOut(Shown):
+    """The same message in another language."""
+
+    language: str = Field(examples=["ar"])
+    body: str = Field(examples=["مرحباً {name}"])
+    defaults: dict[str, str] = Field(examples=[{"name": "صديقنا"}])
+    header: Header | None
+    status: str | None = Field(description="As of the template.", examples=["approved"])
 
 
 class TemplateOut(Shown):
@@ -49,6 +88,16 @@ class TemplateOut(Shown):
     defaults: dict[str, str] = Field(examples=[{"name": "friend"}])
     cloud_name: str | None = Field(examples=["spring_offer"])
     variables: list[str] = Field(description="In order of first use.", examples=[["name", "city"]])
+    header: Header | None = Field(description="A picture, video or document above the text.")
+    variants: list[VariantOut] = Field(description="The other languages; each person gets theirs, else this one.")
+    category: str = Field(description="Meta's: marketing, utility or authentication.", examples=["marketing"])
+    status: str | None = Field(
+        description="What WhatsApp said last: approved, pending, rejected, paused, disabled, deleted …; null for a "
+        "template made by hand.",
+        examples=["approved"],
+    )
+    waba_id: str | None = Field(description="The account it was synced from.", examples=["102290129340398"])
+    synced_at: datetime | None
     created_at: datetime
 
 
@@ -60,16 +109,33 @@ class PreviewIn(Body):
     )
 
 
+class DraftIn(Body):
+    """A message that is not saved, and values to try."""
+
+    body: _Text = Field(examples=["*Hello {name}*, spring has come to {city}."])
+    defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "friend"}])
+    values: _Values = Field(default={}, max_length=100, examples=[{"city": "Riyadh"}])
+
+
 class PreviewOut(Shown):
     """What a person with these values would read."""
 
-    text: str = Field(examples=["Hello نورة, spring has come to Riyadh."])
+    text: str = Field(
+        description="As it would come; a variable without a value stands there as {name}.",
+        examples=["Hello نورة, spring has come to Riyadh."],
+    )
+    language: str = Field(description="Which variant it is; empty for one that is not saved.", examples=["en"])
+    variables: list[str] = Field(examples=[["name", "city"]])
+    missing: list[str] = Field(
+        description="Variables without a value: such a person would be skipped.", examples=[["city"]]
+    )
     parameters: list[str] = Field(
         description="What Meta's template would be filled with.", examples=[["نورة", "Riyadh"]]
     )
+    header: Header | None
 
 
-def show(template: Template) -> TemplateOut:
+def show(template: Template, variants: Sequence[TemplateVariant] = ()) -> TemplateOut:
     return TemplateOut(
         id=template.id,
         name=template.name,
@@ -78,6 +144,12 @@ def show(template: Template) -> TemplateOut:
         defaults=template.defaults,
         cloud_name=template.cloud_name,
         variables=templates.variables(template.body),
+        header=None if template.header is None else Header.model_validate(template.header),
+        variants=[VariantOut.model_validate(one) for one in variants],
+        category=template.category,
+        status=template.status,
+        waba_id=template.waba_id,
+        synced_at=template.synced_at,
         created_at=template.created_at,
     )
 
@@ -98,28 +170,98 @@ async def create_template(body: TemplateIn, tx: Tx, now: Now) -> TemplateOut:
 async def list_templates(tx: Tx, place: PlaceDep) -> Page[TemplateOut]:
     """All templates, oldest first."""
     rows = await templates.listed(tx, after=place.after, limit=place.limit)
-    return page(rows, place, id_of=lambda row: row.id, show=show)
+    variants = await templates.variants(tx, [row.id for row in rows])
+    return page(rows, place, id_of=lambda row: row.id, show=lambda row: show(row, variants.get(row.id, ())))
 
 
 @router.get("/{template_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_template(template_id: Id, tx: Tx) -> TemplateOut:
     """One template."""
-    return show(await templates.get(tx, template_id))
+    return await _shown(tx, template_id)
+
+
+async def _shown(tx: Tx, template_id: int) -> TemplateOut:
+    template = await templates.get(tx, template_id)
+    return show(template, (await templates.variants(tx, [template_id])).get(template_id, ()))
+
+
+@router.patch(
+    "/{template_id}",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def change_template(template_id: Id, body: TemplateChanges, tx: Tx, now: Now) -> TemplateOut:
+    """Change a message. Refused while a campaign that uses it is running: pause that first."""
+    await templates.change(tx, template_id, body.model_dump(exclude_unset=True), at=now)
+    return await _shown(tx, template_id)
+
+
+@router.delete(
+    "/{template_id}",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def delete_template(template_id: Id, tx: Tx, now: Now) -> TemplateOut:
+    """Forget a message that no campaign has used, and show it a last time. At WhatsApp nothing is deleted."""
+    shown = await _shown(tx, template_id)
+    await templates.remove(tx, template_id, at=now)
+    return shown
+
+
+@router.put(
+    "/{template_id}/variants/{language}",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def save_variant(template_id: Id, language: _Language, body: VariantChanges, tx: Tx, now: Now) -> TemplateOut:
+    """Add the message in another language, or change it there. A contact whose `language` is `ar_SA` gets the variant
+    `ar_SA`, else `ar`, else the template itself."""
+    await templates.save_variant(tx, template_id, language, body.model_dump(exclude_unset=True), at=now)
+    return await _shown(tx, template_id)
+
+
+@router.delete(
+    "/{template_id}/variants/{language}",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def delete_variant(template_id: Id, language: _Language, tx: Tx, now: Now) -> TemplateOut:
+    """Take a language away; its people get the template itself."""
+    await templates.remove_variant(tx, template_id, language, at=now)
+    return await _shown(tx, template_id)
+
+
+@looking.post("/preview", dependencies=[Depends(needs("read"))], responses=documented())
+async def preview_draft(body: DraftIn) -> PreviewOut:
+    """What a person would read of a message that is not saved. Changes nothing, so it needs no idempotency key."""
+    return _previewed(template_preview.of_body(body.body, body.defaults, body.values))
+
+
+@looking.get("/{template_id}/preview", dependencies=[Depends(needs("read"))], responses=documented(404))
+async def preview_for_contact(
+    template_id: Id, tx: Tx, contact_id: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
+) -> PreviewOut:
+    """What this contact would read, in their language. Without a contact: the template with its defaults."""
+    return _previewed(await template_preview.of_template(tx, template_id, contact_id=contact_id))
+
+
+def _previewed(found: Preview) -> PreviewOut:
+    return PreviewOut.model_validate(found)
 
 
 @looking.post("/{template_id}/preview", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def preview_template(template_id: Id, body: PreviewIn, tx: Tx) -> PreviewOut:
     """What a person would read. Changes nothing, so it needs no idempotency key."""
-    template = await templates.get(tx, template_id)
-    used = templates.variables(template.body)
-    hint = f"Variables of the template: {', '.join(used) or 'none'}."
-    if unknown := sorted(set(body.values) - set(used)):
+    own = (await templates.family(tx, template_id)).own
+    hint = f"Variables of the template: {', '.join(own.variables) or 'none'}."
+    if unknown := sorted(set(body.values) - set(own.variables)):
         raise Invalid(f"The template has no variable {unknown[0]!r}.", field=f"values.{unknown[0]}", hint=hint)
-    try:
-        content = templates.render(template, body.values)
-    except templates.MissingVariable as missing:
-        name = missing.args[0]
-        raise Invalid(f"There is no value for {name!r}.", field=f"values.{name}", hint=hint) from None
-    if isinstance(content, Text):
-        return PreviewOut(text=content.body, parameters=[])
-    return PreviewOut(text=content.text, parameters=list(content.parameters))
+    found = template_preview.of_wording(own, body.values)
+    if found.missing:
+        name = found.missing[0]
+        raise Invalid(f"There is no value for {name!r}.", field=f"values.{name}", hint=hint)
+    return _previewed(found)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from cli import installation, remote
 from cli.contacts import add_import, contacts_import
 from cli.settings import load_settings
+from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
 from core.errors import WaqtorError
 from simulator.profiles import PROFILES
 
@@ -134,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
 
     contacts = group("contacts", "people")
     add_import(add("import", "take contacts from a CSV, XLSX or JSON file", contacts_import, contacts))
+    messages = group("templates", "messages with variables")
+    add("list", "all templates", templates_list, messages)
+    add("show", "a template in all its languages", templates_show, messages).add_argument("id", type=int)
+    add_preview(add("preview", "what a person would read", templates_preview, messages))
+    syncing = add("sync", "take in the templates of the WhatsApp account", templates_sync, messages)
+    syncing.add_argument("--sender", type=int, metavar="ID", help="of this sender only")
     campaigns = group("campaigns", "campaigns")
     add("list", "all campaigns", remote.campaigns_list, campaigns)
     for name, help_text, run in (

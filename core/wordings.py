@@ -122,6 +122,11 @@ class Wording:
             header=None if header is None else Header.model_validate(header),
         )
 
+    @classmethod
+    def plain(cls, body: str, defaults: Mapping[str, str]) -> "Wording":
+        """Of a text that is not saved."""
+        return cls(language="", parts=tuple(VARIABLE.split(body)), defaults=defaults)
+
     @property
     def variables(self) -> list[str]:
         return list(dict.fromkeys(self.parts[1::2]))

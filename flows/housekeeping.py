@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
-from core import bus, idempotency, inbox
+from core import bus, idempotency, inbox, template_sync
 from flows import runtime
 
 
@@ -22,3 +22,10 @@ async def housekeeping() -> dict[str, int]:
                 platform.database, before=now - timedelta(days=settings.idempotency_days)
             ),
         }
+
+
+@flow(name="sync-templates", flow_run_name="sync templates")
+async def sync_templates() -> dict[str, int]:
+    """Ask WhatsApp for the templates of every account, and take in what changed."""
+    async with runtime.opened() as platform:
+        return await template_sync.sync_all(platform)

@@ -13,7 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from core.settings import Settings
 from flows.campaigns import send_campaign, sweep_campaigns
-from flows.housekeeping import housekeeping
+from flows.housekeeping import housekeeping, sync_templates
 from flows.missed import forget_missed_runs
 
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
@@ -27,6 +27,9 @@ async def deployments() -> list[RunnerDeployment]:
         await send_campaign.ato_deployment("send-campaign", entrypoint_type=kind),
         await sweep_campaigns.ato_deployment("sweep-campaigns", entrypoint_type=kind),  # to sweep now, by hand
         await housekeeping.ato_deployment("housekeeping", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind),
+        await sync_templates.ato_deployment(
+            "sync-templates", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind
+        ),
     ]
 
 

@@ -25,6 +25,8 @@ NOT_ONE_TRANSACTION = {
     ("POST", "/api/v3/contacts/import"),  # a file is many; it keeps its answer itself
     ("POST", "/api/v3/contacts/import/preview"),  # writes nothing
     ("POST", "/api/v3/templates/{template_id}/preview"),  # changes nothing
+    ("POST", "/api/v3/templates/preview"),  # changes nothing
+    ("POST", "/api/v3/senders/{sender_id}/sync-templates"),  # asks WhatsApp first; safe to repeat
 }
 
 

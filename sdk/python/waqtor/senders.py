@@ -6,6 +6,8 @@ from typing import Any
 
 from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
 
+_SYNC_TIMEOUT_S = 120.0  # WhatsApp is asked page by page
+
 
 class Sender(Model):
     """`state` is active, paused or blocked; `state_reason` says why."""
@@ -47,6 +49,23 @@ class SenderHealth(Model):
     quality: str | None
     tier: str | None
     budget: Budget
+
+
+class TemplateProblem(Model):
+    """A template that is at WhatsApp and cannot be sent from here."""
+
+    name: str
+    language: str
+    message: str
+
+
+class SyncedTemplates(Model):
+    """Counts languages of templates."""
+
+    created: int
+    updated: int
+    deleted: int
+    problems: list[TemplateProblem]
 
 
 class Senders(Resource[C]):
@@ -95,6 +114,13 @@ class Senders(Resource[C]):
     def health(self, sender_id: int) -> Ask[SenderHealth]:
         """Asks WhatsApp."""
         return get(f"/senders/{sender_id}/health", SenderHealth)
+
+    @call
+    def sync_templates(self, sender_id: int) -> Ask[SyncedTemplates]:
+        """Takes in the templates of the sender's WhatsApp account, as happens each hour by itself."""
+        return Ask(
+            "POST", f"/senders/{sender_id}/sync-templates", SyncedTemplates.model_validate, timeout_s=_SYNC_TIMEOUT_S
+        )
 
     @call
     def change(self, sender_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None) -> Ask[Sender]:
