@@ -110,8 +110,8 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
         "",
         f"{facts}. One process, the code of the API process after an upload ({import_runs.CHUNK} rows a transaction, "
         f"each synced); all people new, with two tags and an attribute; one number in {_WRONG_EVERY} is none. "
-        "Where the load average is above the number of cores, the machine was busy with other work, and the CPU seconds "
-        "are the surer figure.",
+        "Where the load average is above the number of cores, the machine was busy with other work, and the CPU "
+        "seconds are the surer figure.",
         "",
         "| format | MB | database | rows/s | seconds | CPU s | new, not taken | memory before, most (MB) |",
         "|---|---|---|---|---|---|---|---|",
