@@ -6,7 +6,7 @@ from rich.table import Table
 
 from cli.remote import _client, _refusals, console
 from core.errors import Invalid
-from waqtor.templates import Preview
+from waqtor.templates import Preview, Template, Variant
 
 
 def add_preview(previewing: argparse.ArgumentParser) -> None:
@@ -30,7 +30,8 @@ def templates_show(asked: argparse.Namespace) -> int:
     with _refusals(), _client() as client:
         template = client.templates.get(asked.id)
     console.print(f"{template.name} ({template.category}{', ' + template.status if template.status else ''})")
-    for one in (template, *template.variants):
+    languages: list[Template | Variant] = [template, *template.variants]
+    for one in languages:
         said = f"[{one.language}]" + (f" {one.status}" if one.status else "")
         console.print(f"\n{said}", markup=False, highlight=False)
         if one.header:

@@ -9,12 +9,13 @@ import orjson
 from aiohttp import web
 
 from simulator import media, reports
-from simulator.accounts import Number
+from simulator.accounts import Account, Number
 from simulator.answers import Answer, as_json
 from simulator.errors import ControlError, GraphError
 from simulator.graph import Graph, challenge, keep_number, keep_templates, read_template
 from simulator.ledger import Inbound
 from simulator.sending import LARGEST_BODY
+from simulator.templates import Template
 from simulator.world import World
 
 # The smallest PNG there is: what a contact "photographs".
@@ -108,7 +109,8 @@ class Control:
         return {"data": [{"waba_id": a.id, **t.shown()} for a in accounts for t in a.templates.values()]}
 
     async def put_template(self, request: web.Request) -> Any:
-        """Add or replace a template in any status; `body` is short for a single BODY component."""
+        """Add or replace a template in any status; `body` is short for a single BODY component. With neither body nor
+        components only the status of a known one changes. Webhooks are told of a change."""
         wanted = await body(request)
         account_id = str(wanted.get("waba_id") or next(iter(self.world.accounts.accounts)))
         account = self.world.accounts.accounts.get(account_id)
@@ -119,11 +121,29 @@ class Control:
             raise ControlError("unknown status", field="status")
         if isinstance(wanted.get("body"), str):
             wanted["components"] = [{"type": "BODY", "text": wanted["body"]}]
-        wanted.setdefault("category", "UTILITY")
         wanted.setdefault("language", "en")
+        before = account.templates.get((str(wanted.get("name")), str(wanted["language"])))
+        if before is not None and "components" not in wanted:  # only its status changes
+            wanted |= {"components": before.components, "category": before.category}
+        wanted.setdefault("category", "UTILITY")
         template = read_template(account, wanted, status=status)
         await keep_templates(self.world, account)
+        if before is not None and before.status != status:
+            self._tell_status(account, template)
         return {"waba_id": account.id, **template.shown()}
+
+    def _tell_status(self, account: Account, template: Template) -> None:
+        """Once for each webhook of the account's numbers, as Meta tells an app once."""
+        value = {
+            "event": template.status,
+            "message_template_id": int(template.id),
+            "message_template_name": template.name,
+            "message_template_language": template.language,
+            "reason": "NONE",
+        }
+        numbers = {one.webhook_url: one for one in self.world.accounts.of_account(account.id) if one.webhook_url}
+        for number in numbers.values():
+            self.world.poster.notice(number, "message_template_status_update", value)
 
     async def override_contact(self, request: web.Request, number: str) -> Any:
         contact = self.world.contacts.get(number)

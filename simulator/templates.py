@@ -131,6 +131,7 @@ class Template:
         if self.media:
             if len(header) != 1 or not isinstance(header[0], dict) or header[0].get("type") != self.media:
                 raise GraphError(132012, f"header: Format mismatch, expected {self.media.upper()}")
+            _check_media(header[0].get(self.media), self.media)
             top = f"[{self.media}]\n"
         else:
             top = self.header.filled(header, "header")
@@ -147,6 +148,21 @@ class Template:
             raise GraphError(132012, f"button: there is no button {component.get('index')!r}") from None
         if component.get("sub_type") == "url" and button is not None:
             button.filled(component.get("parameters", []), "button")
+
+
+def _check_media(content: Any, kind: str) -> None:
+    """The media above a text: uploaded, or behind a link that Meta can fetch. A location has neither."""
+    if not isinstance(content, dict):
+        raise GraphError(131008, f"header: parameter of type {kind} is missing {kind} value")
+    if kind == "location":
+        return
+    media_id, link = content.get("id"), content.get("link")
+    if (media_id is None) == (link is None):
+        raise GraphError(131008 if media_id is None else 100, f"header: {kind} needs either an id or a link.")
+    if link is not None and not (isinstance(link, str) and link.startswith(("http://", "https://"))):
+        raise GraphError(131009, f"header: {kind}['link'] is not a valid URL.")
+    if media_id is not None and not isinstance(media_id, (str, int)):
+        raise GraphError(131009, f"header: {kind}['id'] is not a valid media attachment ID")
 
 
 def body_of(text: str) -> list[dict[str, Any]]:

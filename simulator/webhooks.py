@@ -14,6 +14,8 @@ from simulator.clock import Clock
 from simulator.ledger import Inbound, Ledger, Post, Status
 from simulator.profiles import Profile
 
+_NOTICE_ATTEMPTS = 5  # a second longer apart each time
+
 
 @dataclass(slots=True)
 class Parcel:
@@ -74,6 +76,28 @@ class Poster:
         (box.statuses if isinstance(parcel.row, Status) else box.inbounds).append(parcel)
         if box.timer is None:
             self._soon(box)
+
+    def notice(self, number: Number, name: str, value: dict[str, Any]) -> None:
+        """Tell the webhook something of the account that is in no ledger, such as a template's new status."""
+        change = {"value": value, "field": name}
+        entry = {"id": number.account.id, "time": int(self.clock.now()), "changes": [change]}
+        body = orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
+        task = asyncio.get_running_loop().create_task(self._post_notice(number, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _post_notice(self, number: Number, body: bytes) -> None:
+        headers = {"Content-Type": "application/json", "X-Hub-Signature-256": number.signature(body)}
+        for attempt in range(_NOTICE_ATTEMPTS):
+            await asyncio.sleep(attempt)
+            try:
+                async with self.session.post(
+                    number.webhook_url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                ) as answer:
+                    if answer.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                pass
 
     def clear(self) -> None:
         """Forget everything; what is in flight lands without effect on the counts."""

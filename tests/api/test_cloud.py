@@ -35,6 +35,12 @@ def says(text: str, *, number_id: str = "id-shop", message_id: str = "wamid.1") 
     return json.dumps(document).encode()
 
 
+def paused_template(waba_id: str) -> bytes:
+    value = {"event": "PAUSED", "message_template_name": "spring_offer", "message_template_language": "en"}
+    change = {"field": "message_template_status_update", "value": value}
+    return json.dumps({"entry": [{"id": waba_id, "changes": [change]}]}).encode()
+
+
 async def stored(server: Any) -> int:
     async with server.platform.database.reading() as tx:
         return int((await tx.execute(select(func.count()).select_from(InboxItem))).scalar_one())
@@ -84,6 +90,17 @@ async def test_nobody_signs_for_one_account_and_speaks_of_another(server: Any) -
         answer = await meta.post("/webhooks/cloud/1", **signed(says("STOP", number_id="id-other")))
         assert answer.status_code == 401
     assert await stored(server) == 0
+
+
+async def test_nobody_pauses_the_templates_of_another_account(server: Any) -> None:
+    await scenes.a_sender(server.platform)
+    async with server.client() as admin:
+        other = {"name": "other", "phone_number_id": "id-other", "waba_id": "other-waba", "access_token": "t"}
+        await admin.post("/api/v3/senders", json=other | {"app_secret": "theirs", "verify_token": "v"})
+    async with server.client("") as meta:
+        assert (await meta.post("/webhooks/cloud/1", **signed(paused_template("other-waba")))).status_code == 401
+        assert (await meta.post("/webhooks/cloud/1", **signed(paused_template("waba")))).status_code == 200
+    assert await stored(server) == 1
 
 
 async def test_a_webhook_larger_than_any_of_metas(server: Any) -> None:

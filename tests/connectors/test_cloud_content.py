@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from connectors.cloud_content import body_of, client_id_of
-from core.content import Buttons, Card, Contacts, Location, Media, Other, Reaction, Template, Text
+from core.content import Buttons, Card, Contacts, Header, Location, Media, Other, Reaction, Template, Text
 from core.ports import Address, Outgoing, PermanentContent, PermanentRecipient
 
 SPEC = Path(__file__).parents[3] / "shared/contracts/meta-business-messaging-api-v23.yaml"
@@ -41,6 +41,15 @@ KINDS = {
     "reaction": Reaction(provider_id="wamid.x", emoji="👍"),
     "buttons": Buttons(body="Which?", buttons=(("a", "One"), ("b", "Two"), ("c", "Three"))),
     "template": Template(name="offer", language="ar", parameters=("Amal", "10 %"), text="…"),
+    "template with a picture": Template(
+        name="offer", language="ar", parameters=("Amal",), header=Header(type="image", link="https://example.com/a.jpg")
+    ),
+    "template with a document": Template(
+        name="bill", language="ar", header=Header(type="document", media_id="1", filename="bill.pdf")
+    ),
+    "template with named parameters": Template(
+        name="offer", language="ar", parameters=("Amal",), parameter_names=("first_name",)
+    ),
     "bare template": Template(name="hello_world", language="en_US"),
 }
 

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from connectors.cloud import CloudConnector
 from connectors.cloud_errors import TABLE
 from connectors.cloud_webhook import claims, parse, verify
-from core.content import Buttons, Card, Contacts, Location, Media, Reaction, Template, Text
+from core.content import Buttons, Card, Contacts, Header, Location, Media, Reaction, Template, Text
 from core.ports import (
     Address,
     Ambiguous,
@@ -27,6 +27,7 @@ from core.ports import (
     SenderConfig,
     SendError,
     SessionLost,
+    TemplateSource,
 )
 
 NUMBER, TOKEN, SECRET = "100000000000001", "sim-token", "sim-app-secret"
@@ -283,3 +284,43 @@ async def test_stopped_simulator_had_no_effect():
     gone = CloudConnector(config(), base_url="http://127.0.0.1:9/v23.0", request_timeout_s=1)
     assert type(await failure(gone, outgoing())) is Retryable
     await gone.close()
+
+
+async def test_templates_are_listed_page_by_page(sim, cloud):
+    for number in range(120):
+        await sim.control("POST", "templates", name=f"many_{number}", body="Hello {{first_name}}", status="PENDING")
+    assert isinstance(cloud, TemplateSource)
+    found = {(one.name, one.language): one for one in await cloud.templates()}
+    assert len([name for name, _ in found if name.startswith("many_")]) == 120
+    offer = found["spring_offer", "ar"]
+    assert (offer.status, offer.category, offer.components[0]["type"]) == ("approved", "marketing", "BODY")
+    assert found["rude_offer", "en"].status == "rejected"
+    stranger = connect(sim, token="nobody's")
+    with pytest.raises(SessionLost):
+        await stranger.templates()
+    await stranger.close()
+
+
+async def test_a_picture_above_the_text_is_checked(sim, cloud):
+    parts = [{"type": "HEADER", "format": "IMAGE"}, {"type": "BODY", "text": "Hello {{first_name}}"}]
+    await sim.control("POST", "templates", name="picture", components=parts)
+    content = Template(name="picture", language="en", parameters=("Amal",), parameter_names=("first_name",))
+    assert isinstance(await failure(cloud, outgoing(content)), PermanentTemplate)
+    for header in (Header(type="image", link="https://example.com/a.png"), Header(type="image", media_id="7")):
+        await cloud.send(outgoing(content.model_copy(update={"header": header})))
+    video = content.model_copy(update={"header": Header(type="video", media_id="7")})
+    assert isinstance(await failure(cloud, outgoing(video)), PermanentTemplate)
+    unnamed = content.model_copy(update={"header": header, "parameter_names": ()})
+    assert isinstance(await failure(cloud, outgoing(unnamed)), PermanentTemplate)
+
+
+async def test_a_new_status_is_told_to_the_webhook(sim, cloud):
+    await sim.control("POST", "templates", name="tired", body="Hi", status="APPROVED")
+    await sim.control("POST", "templates", name="tired", status="PAUSED")
+    (changed,) = await sim.parsed("templates", 1)
+    assert (changed.waba_id, changed.name, changed.language) == ("200000000000001", "tired", "en")
+    assert (changed.status, changed.category) == ("paused", None)
+    body, signature = sim.hooks[-1]
+    verify(body, signature, SECRET)
+    assert claims(body).accounts == {"200000000000001"}
+    assert {one.status for one in await cloud.templates() if one.name == "tired"} == {"paused"}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from connectors.cloud_webhook import claims, parse, verify
 from core.content import Contacts, Location, Media, Other, Reaction, Text
 from core.errors import BadSignature, Invalid
-from core.ports import Address, PermanentContent, PermanentRecipient
+from core.ports import Address, PermanentContent, PermanentRecipient, TemplateChanged
 
 SPEC = Path(__file__).parents[3] / "shared/contracts/meta-business-messaging-api-v23.yaml"
 NUMBER = "106540352242922"
@@ -359,3 +359,32 @@ def test_every_example_of_meta_is_read():
         if parsed.ignored:
             unread[name] = parsed.ignored
     assert not [name for name in unread if not name.startswith(("System", "Group"))], unread
+
+
+def about_template(field="message_template_status_update", account="waba", **value):
+    told = {"message_template_name": "offer", "message_template_language": "en_US", "message_template_id": 7, **value}
+    entry = {"id": account, "time": 1700000000, "changes": [{"field": field, "value": told}]}
+    return orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [("PAUSED", "paused"), ("REJECTED", "rejected"), ("REINSTATED", "approved"), ("APPROVED", "approved")],
+)
+def test_a_templates_status_is_read(event, status):
+    body = about_template(event=event)
+    assert parse(body).templates == [TemplateChanged("waba", "offer", "en_US", status=status)]
+    assert claims(body).accounts == {"waba"}
+
+
+def test_a_templates_category_is_read():
+    body = about_template("template_category_update", previous_category="UTILITY", new_category="MARKETING")
+    assert parse(body).templates == [TemplateChanged("waba", "offer", "en_US", category="marketing")]
+
+
+@pytest.mark.parametrize(
+    "value", [{"event": "FLAGGED"}, {"event": 7}, {}, {"event": "PAUSED", "message_template_name": None}]
+)
+def test_what_says_nothing_of_a_template_is_ignored(value):
+    found = parse(about_template(**value))
+    assert (found.templates, found.ignored) == ([], 1)
