@@ -3,16 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 import scenes
 from core import campaigns, contacts, templates
 from core.bootstrap import Platform
 from core.contacts import NewContact
+from core.content import Media, Text, content_adapter
 from core.content import Template as TemplateContent
-from core.content import Text
 from core.errors import Conflict, Invalid, NotFound
-from core.models import Template
-from core.templates import MissingVariable, render, variables
+from core.models import Message, Template, TemplateVariant
+from core.templates import Family, MissingVariable, render, variables
 from fakes import FakeConnector
 
 
@@ -107,3 +108,70 @@ async def test_a_text_longer_than_whatsapp_takes_is_skipped(platform: Platform, 
     await scenes.dispatched(platform, connector, campaign.id)
     progress = await scenes.progress(platform, campaign.id)
     assert (progress.sent, progress.skipped) == (1, {"text_too_long": 1})
+
+
+@pytest.mark.parametrize(
+    ("language", "chosen"),
+    [
+        ("ar", "ar"),
+        ("ar_SA", "ar"),
+        ("AR-sa", "ar"),
+        ("pt-BR", "pt_BR"),
+        ("pt_PT", "en"),
+        ("en_GB", "en"),
+        ("de", "en"),
+        ("", "en"),
+        (None, "en"),
+    ],
+)
+def test_each_person_gets_their_language_or_the_template_itself(language: str | None, chosen: str) -> None:
+    own = Template(name="t", body="Hello", language="en", defaults={})
+    others = [TemplateVariant(body=body, language=body, defaults={}) for body in ("ar", "pt_BR")]
+    others.append(TemplateVariant(body="not yet", language="de", defaults={}, status="pending"))
+    assert Family.of(own, others).wording(language).language == chosen
+
+
+def test_a_variant_without_a_header_has_that_of_the_template() -> None:
+    picture = {"type": "image", "link": "https://shop.example/a.png"}
+    own = Template(name="t", body="Hi", language="en", defaults={}, header=picture, cloud_name="offer")
+    plain = TemplateVariant(body="أهلا", language="ar", defaults={})
+    other = TemplateVariant(body="Salut", language="fr", defaults={}, header={"type": "video", "media_id": "7"})
+    family = Family.of(own, [plain, other])
+    kinds = [family.wording(one).header for one in ("en", "ar", "fr")]
+    assert [one and one.type for one in kinds] == ["image", "image", "video"]
+
+
+def test_without_a_template_of_meta_the_text_is_the_caption_of_its_header() -> None:
+    own = Template(
+        name="t", body="Hi {a}", language="en", defaults={}, header={"type": "image", "link": "https://x.example/a"}
+    )
+    assert render(own, {"a": "1"}) == Media(type="image", link="https://x.example/a", caption="Hi 1")
+    assert templates.is_too_long(render(own, {"a": "x" * 1_022}))
+    assert not templates.is_too_long(render(own, {"a": "x" * 1_021}))
+
+
+async def test_a_campaign_writes_to_each_in_their_language(platform: Platform, connector: FakeConnector) -> None:
+    rows = [
+        NewContact(phone="+966500000001", name="نورة", language="ar_SA"),
+        NewContact(phone="+966500000002", name="Omar", language="en"),
+        NewContact(phone="+966500000003", name="Sara"),
+    ]
+    async with platform.database.transaction() as tx:
+        await contacts.save(tx, platform.key, rows, at=await platform.clock.now(tx))
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    picture = {"type": "image", "link": "https://shop.example/a.png"}
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await templates.change(tx, campaign.template_id, {"header": picture}, at=now)
+        await templates.save_variant(tx, campaign.template_id, "ar", {"body": "مرحباً {name}"}, at=now)
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    sent = [one.content for one in connector.effects]
+    assert sorted((one.language, one.text) for one in sent if isinstance(one, TemplateContent)) == [
+        ("ar", "مرحباً نورة"),
+        ("en", "Hello Omar"),
+        ("en", "Hello Sara"),
+    ]
+    async with platform.database.reading() as tx:
+        kept = (await tx.execute(select(Message.content))).scalars().all()
+    assert {content_adapter.validate_python(one) for one in kept} == set(sent)
