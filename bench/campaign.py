@@ -48,7 +48,9 @@ class Bench:
         with self.local.http() as http:
             http.timeout = 300
             file = {"file": ("people.csv", "phone,name\n" + lines)}
-            job = http.post("/api/v3/contacts/import", files=file).raise_for_status().json()
+            agreed = {"source": "form", "wording": "yes", "given_at": "2026-01-01"}
+            fields = {"consent": json.dumps(agreed)}
+            job = http.post("/api/v3/contacts/import", files=file, data=fields).raise_for_status().json()
             while job["state"] == "running":
                 time.sleep(0.2)
                 job = http.get(f"/api/v3/imports/{job['id']}").raise_for_status().json()

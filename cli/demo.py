@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from core.settings import Settings
 from simulator.config import ACCOUNT_ID, NUMBER_ID
 from waqtor import Client
 from waqtor.campaigns import Campaign
+from waqtor.contacts import Consent
 
 _RATE = 80  # Meta's own for a new number
 _RECEIPTS_S = 45.0  # after the last message: most reads have come by then, sixty times faster than in life
@@ -61,14 +63,18 @@ def _campaign(local: Local, client: Client, folder: Path, people: int) -> Campai
     sender = local.sender(name="Demo shop", phone_number_id=NUMBER_ID, waba_id=ACCOUNT_ID, rate=_RATE)
     file = folder / "contacts.csv"
     write_csv(file, people)
-    report = client.contacts.import_file(file)
+    agreed = Consent(source="sign-up form", wording="Yes, send me offers", given_at=datetime.now(UTC))
+    report = client.contacts.import_file(file, consent=agreed)
     console.print(
         f"Imported {file.name}: {report.rows:,} rows, {report.created:,} people, {report.rejected} not taken, e.g."
     )
     for row in (report.report or [])[:3]:
         console.print(f"  row {row.row}: {row.field}: {row.message}", style="dim", markup=False)
     template = client.templates.create("Spring", _MESSAGE, cloud_name="spring_offer")
-    campaign = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id, purpose="service")
+    campaign = client.campaigns.create("Spring", sender_id=sender["id"], template_id=template.id)
+    said = client.campaigns.preflight(campaign.id)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in said.excluded.items())
+    console.print(f"Preflight: {said.recipients:,} of {said.people:,} people would get it; left out: {left_out}.")
     client.campaigns.launch(campaign.id)
     console.print("Launched. Prefect starts a run of its own for it …\n")
     watch(client, campaign.id)

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -11,7 +11,9 @@ from sqlalchemy import make_url
 
 from cli.settings import load_settings
 from core import apikeys, idempotency, keys, schema, senders
+from core import backup as backups
 from core.database import DatabaseClock, connect
+from core.errors import Invalid
 
 console = Console()
 
@@ -44,6 +46,47 @@ def db_check(_: argparse.Namespace) -> int:
     if not differences:
         console.print(f"The schema is at {schema.newest()}, as this version needs it.")
     return 1 if differences else 0
+
+
+def backup(asked: argparse.Namespace) -> int:
+    async def run() -> backups.Written:
+        database = connect(load_settings())
+        try:
+            await schema.require_current(database)
+            return await backups.write(database, asked.file, at=datetime.now(UTC))
+        finally:
+            await database.close()
+
+    with console.status(f"Writing {asked.file.name} …"):
+        written = asyncio.run(run())
+    console.print(f"{written.rows:,} rows of schema {written.revision} are in {asked.file}.", soft_wrap=True)
+    console.print(f"Keep {load_settings().key_file} with it, in another place: without it the tokens cannot be read.")
+    return 0
+
+
+def restore(asked: argparse.Namespace) -> int:
+    """Into an empty database; run `waqtor db upgrade` first."""
+    settings = load_settings()
+
+    async def run() -> backups.Restored:
+        database = connect(settings)
+        try:
+            await schema.require_current(database)
+            return await backups.read(database, keys.load(settings.key_file), asked.file)
+        finally:
+            await database.close()
+
+    if not asked.file.is_file():
+        raise Invalid(f"There is no file {asked.file}.", field="file")
+    with console.status(f"Reading {asked.file.name} …"):
+        restored = asyncio.run(run())
+    console.print(f"{restored.rows:,} rows are back. {restored.senders} senders are paused.")
+    if restored.unknown:
+        console.print(
+            f"{restored.unknown:,} people of started campaigns may have been written to since the backup: they are "
+            "unknown until you decide (resend-unknown, or cancel the campaign)."
+        )
+    return 0
 
 
 def keys_init(_: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cli import installation, remote
 from cli.contacts import add_import, contacts_import
@@ -120,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--people", type=int, default=1000)
     add("doctor", "what is missing here, and how to get it", _doctor)
 
+    add("backup", "write everything the database holds into one file", installation.backup).add_argument(
+        "file", type=Path, help="the master key is not in it: keep a copy of that elsewhere"
+    )
+    add("restore", "fill a new, migrated database from a backup", installation.restore).add_argument("file", type=Path)
     database = group("db", "the database")
     add("upgrade", "bring the schema to what this version needs", installation.db_upgrade, database)
     add("check", "is the schema what this version needs?", installation.db_check, database)

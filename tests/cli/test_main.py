@@ -121,3 +121,26 @@ def test_commands_that_need_the_api_say_what_they_need(waqtor: Here) -> None:
 def test_help_is_there_for_each_command(waqtor: Here) -> None:
     assert "campaigns" in waqtor("--help").stdout
     assert "--simulator" in waqtor("up", "--help").stdout
+
+
+def test_a_backup_goes_back_into_a_new_installation(waqtor: Here, tmp_path_factory: pytest.TempPathFactory) -> None:
+    waqtor("keys", "init")
+    waqtor("db", "upgrade")
+    waqtor("keys", "create", "laptop")
+    file = waqtor.folder / "it.gz"
+    written = waqtor("backup", str(file))
+    assert written.returncode == 0, written.stderr
+    assert "master.key" in written.stdout
+    new = Here(tmp_path_factory.mktemp("new"))
+    key = {"WAQTOR_MASTER_KEY_FILE": str(waqtor.folder / ".waqtor" / "master.key")}
+    too_early = new("restore", str(file), **key)
+    assert too_early.returncode == 2
+    assert "waqtor db upgrade" in too_early.stderr
+    new("db", "upgrade")
+    restored = new("restore", str(file), **key)
+    assert restored.returncode == 0, restored.stderr
+    assert "0 senders are paused" in restored.stdout
+    again = new("restore", str(file), **key)
+    assert again.returncode == 2
+    assert "not empty" in again.stderr
+    assert new("restore", "nowhere.gz", **key).returncode == 2
