@@ -69,7 +69,6 @@ class Bench:
                 "sender_id": sender["id"],
                 "template_id": 1,
                 "audience": {"all": True},
-                "purpose": "service",
             }
             campaign = http.post("/api/v3/campaigns", json=asked).raise_for_status().json()
             path = f"/api/v3/campaigns/{campaign['id']}"
