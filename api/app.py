@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api import (
     api_keys,
+    attributes,
     campaigns,
     cloud,
     contacts,
@@ -22,8 +23,10 @@ from api import (
     imports,
     logs,
     messages,
+    people,
     preflight,
     recipients,
+    segments,
     senders,
     sending,
     templates,
@@ -54,6 +57,8 @@ Every route needs an API key: `Authorization: Bearer wq_…` (make one with `waq
 `{"error": {"code", "message", "field", "hint", "request_id"}}`."""
 TAGS = [
     {"name": "contacts", "description": "People: added one by one, and never written to again once they say STOP."},
+    {"name": "segments", "description": "People chosen by a filter: who is in a segment is asked anew each time."},
+    {"name": "attributes", "description": "The kinds of values that contacts have: text, number, date, boolean."},
     {"name": "imports", "description": "Files of contacts, with a report for every row that was not taken."},
     {"name": "templates", "description": "Messages with `{name}` variables."},
     {"name": "senders", "description": "WhatsApp accounts that write."},
@@ -68,6 +73,10 @@ TAGS = [
 ROUTERS = (
     cloud.router,  # first: routes are tried in order, and thousands of webhooks a second come this way
     contacts.router,
+    people.router,
+    segments.looking,
+    segments.router,
+    attributes.router,
     imports.router,
     templates.router,
     templates.looking,

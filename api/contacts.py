@@ -12,10 +12,15 @@ from api.deps import Id, Now, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
-from core import consents, contacts
+from core import attributes, audiences, consents, contacts
 from core.contacts import Card, NewContact
+from core.filters import MAX_TEXT
+from core.filters_text import parse
 
 router = APIRouter(prefix="/api/v3/contacts", tags=["contacts"], route_class=Once)
+
+
+Value = bool | int | float | Annotated[Str, Field(max_length=1000)]
 
 
 class IdentityOut(Shown):
@@ -32,6 +37,7 @@ class ContactOut(Shown):
     phone: str | None = Field(description="The first phone number; null where only another identity is known.")
     name: str = Field(examples=["نورة"])
     language: str | None = Field(examples=["ar"])
+    timezone: str | None = Field(examples=["Asia/Riyadh"])
     tags: list[str] = Field(examples=[["customers", "riyadh"]])
     attributes: dict[str, str] = Field(description="Fill in template variables.", examples=[{"city": "Riyadh"}])
     identities: list[IdentityOut]
@@ -51,8 +57,8 @@ class ContactIn(Body):
     tags: list[Annotated[Str, Field(min_length=1, max_length=80)]] = Field(
         default=[], max_length=50, examples=[["customers"]]
     )
-    attributes: dict[Annotated[Str, Field(max_length=100)], Annotated[Str, Field(max_length=1000)]] = Field(
-        default={}, max_length=100, examples=[{"city": "Riyadh"}]
+    attributes: dict[Annotated[Str, Field(max_length=50)], Value] = Field(
+        default={}, max_length=100, description="Each is of its kind; see attributes.", examples=[{"city": "Riyadh"}]
     )
 
 
@@ -72,6 +78,7 @@ def show(card: Card) -> ContactOut:
         phone=next((one.value for one in card.identities if one.kind == "phone"), None),
         name=contact.name,
         language=contact.language,
+        timezone=contact.timezone,
         tags=list(card.tags),
         attributes=contact.attributes,
         identities=[IdentityOut.model_validate(one) for one in card.identities],
@@ -95,7 +102,7 @@ async def create_contact(body: ContactIn, response: Response, platform: Platform
         name=body.name,
         language=body.language,
         tags=tuple(body.tags),
-        attributes=body.attributes,
+        attributes=await attributes.checked(tx, body.attributes),
     )
     contact_id, is_new = await contacts.add(tx, platform.key, one, at=now)
     response.status_code = 201 if is_new else 200
@@ -106,10 +113,16 @@ async def create_contact(body: ContactIn, response: Response, platform: Platform
 async def list_contacts(
     tx: Tx,
     place: PlaceDep,
+    now: Now,
     tag: Annotated[Str | None, Query(max_length=80, description="Only those with this tag.")] = None,
+    filter: Annotated[
+        Str | None,
+        Query(max_length=MAX_TEXT, description="Only those it chooses.", examples=['tag = "vip" and age >= 18']),
+    ] = None,
 ) -> Page[ContactOut]:
     """Contacts in the order they were added."""
-    cards = await contacts.cards(tx, after=place.after, limit=place.limit, tag=tag)
+    matching = None if filter is None else await audiences.matching(tx, parse(filter), at=now)
+    cards = await contacts.cards(tx, after=place.after, limit=place.limit, tag=tag, matching=matching)
     return page(cards, place, id_of=lambda card: card.contact.id, show=show)
 
 

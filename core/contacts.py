@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import phonenumbers
-from sqlalchemy import insert, select, text
+from sqlalchemy import ColumnElement, insert, select, text
 
-from core import bulk, consents
+from core import audiences, bulk, consents
 from core.database import Tx, is_postgres
 from core.errors import Invalid, NotFound
 from core.events import ContactSaved, publish
 from core.keys import MasterKey
-from core.models import Contact, ContactTag, Identity
+from core.models import Contact, ContactTag, Identity, Merge
 from core.ports import Address
 
 _IDENTITY_LOCK = 7_726_003  # two writers must not both make the person of one number
@@ -185,9 +185,18 @@ async def who(tx: Tx, key: MasterKey, addresses: Sequence[Address], *, name: str
 
 
 async def get(tx: Tx, contact_id: int) -> Contact:
+    """Raises `NotFound`, which says of somebody merged into another into whom."""
     contact = await tx.get(Contact, contact_id)
     if contact is None:
         raise NotFound(f"There is no contact {contact_id}.", field="contact_id")
+    if merge := (
+        await tx.execute(select(Merge).where(Merge.gone_id == contact_id, Merge.undone_at.is_(None)))
+    ).scalar():
+        raise NotFound(
+            f"Contact {contact_id} was merged into contact {merge.kept_id}.",
+            field="contact_id",
+            hint=f"To part them again: POST /api/v3/contacts/merges/{merge.id}/undo",
+        )
     return contact
 
 
@@ -201,9 +210,13 @@ class Card:
     suppressed: bool
 
 
-async def cards(tx: Tx, *, after: int, limit: int, tag: str | None = None) -> Sequence[Card]:
-    """Contacts in order of id, with all that belongs to them."""
-    query = select(Contact).where(Contact.id > after).order_by(Contact.id).limit(limit)
+async def cards(
+    tx: Tx, *, after: int, limit: int, tag: str | None = None, matching: ColumnElement[bool] | None = None
+) -> Sequence[Card]:
+    """Contacts in order of id, with all that belongs to them. `matching` is a condition of `audiences.matching`."""
+    query = select(Contact).where(Contact.id > after, audiences.is_there()).order_by(Contact.id).limit(limit)
+    if matching is not None:
+        query = query.where(matching)
     if tag is not None:
         query = query.join(ContactTag, ContactTag.contact_id == Contact.id).where(ContactTag.tag == tag)
     return await _with_belongings(tx, (await tx.execute(query)).scalars().all())

@@ -128,6 +128,41 @@ class ContactSaved(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactsMerged(_Event):
+    """`gone_id` is `kept_id` from now on."""
+
+    TYPE: ClassVar[str] = "contacts.merged"
+    SYSTEM: ClassVar[str] = "contacts"
+    merge_id: int
+    kept_id: int
+    gone_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsParted(_Event):
+    """A merge was undone."""
+
+    TYPE: ClassVar[str] = "contacts.parted"
+    SYSTEM: ClassVar[str] = "contacts"
+    merge_id: int
+    kept_id: int
+    gone_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMoved(_Event):
+    """`segment.<what>`: saved, deleted."""
+
+    SYSTEM: ClassVar[str] = "contacts"
+    segment_id: int
+    what: str
+
+    @property
+    def type(self) -> str:
+        return f"segment.{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class ContactsImported(_Event):
     """Bulk: one per chunk of a file."""
 

@@ -135,8 +135,12 @@ class _Parser:
     def _condition(self) -> Filter:
         if self._take("has"):
             return Has(*self._field())
-        if self._next.kind == "word" and self._next.text in REACHED and self._tokens[self._place + 1].text == "(":
-            how = cast(Any, self._next.text)
+        if (
+            self._next.kind == "word"
+            and self._next.text.lower() in REACHED
+            and self._tokens[self._place + 1].text == "("
+        ):
+            how = cast(Any, self._next.text.lower())
             self._place += 2
             if self._next.kind != "number" or not self._next.text.isdecimal():
                 self._expected("the id of a campaign")
@@ -161,7 +165,8 @@ class _Parser:
         if token.kind == "quoted" and is_name(token.text[1:-1]):
             name, is_attribute = token.text[1:-1], True
         elif token.kind == "word" and not token.keyword and is_name(token.text):
-            name, is_attribute = token.text, token.text not in FIELDS
+            is_attribute = token.text.lower() not in FIELDS
+            name = token.text if is_attribute else token.text.lower()
         else:
             self._expected("a condition" if self._place == 0 else "a field or an attribute")
         self._conditions += 1
@@ -221,8 +226,8 @@ def _bracketed(part: Filter, *kinds: type[And] | type[Or]) -> str:
 
 
 def _named(field: str, is_attribute: bool) -> str:
-    is_plain = re.fullmatch(r"[^\W\d]\w*", field) and field.lower() not in _KEYWORDS | set(REACHED)
-    return f"`{field}`" if is_attribute and (field in FIELDS or not is_plain) else field
+    is_plain = re.fullmatch(r"[^\W\d]\w*", field) and field.lower() not in _KEYWORDS.union(REACHED)
+    return f"`{field}`" if is_attribute and (field.lower() in FIELDS or not is_plain) else field
 
 
 def _valued(value: Value) -> str:

@@ -43,7 +43,7 @@ def test_the_example_is_understood_and_written_back() -> None:
 @pytest.mark.parametrize(
     ("text", "canonical"),
     [
-        ("TAG='a' AND Age>=1.50", 'TAG = "a" and Age >= 1.5'),
+        ("TAG='a' AND Age>=1.50", 'tag = "a" and Age >= 1.5'),
         ('((tag = "a")) and (tag = "b" and tag = "c")', 'tag = "a" and tag = "b" and tag = "c"'),
         ('city not in ("a")', 'not city in ("a")'),
         ("not not has `first name`", "not not has `first name`"),

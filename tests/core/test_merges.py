@@ -1,0 +1,251 @@
+"""Two contacts that are one person: joined, parted, and never written to twice."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+import scenes
+from core import audiences, consents, contacts, history, merges
+from core.bootstrap import Platform
+from core.contacts import NewContact
+from core.content import Text
+from core.errors import Conflict, Invalid, NotFound
+from core.events import ContactsMerged, ContactsParted
+from core.messages import receive
+from core.models import Chat, Contact, ContactTag, Event, Merge, Message, Recipient
+from core.ports import Address, Inbound
+from fakes import FakeConnector
+
+ONE, TWO = "+966501234567", "+966501234568"
+
+
+async def _two(platform: Platform) -> tuple[int, int]:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        old = NewContact(ONE, "", "ar", ("vip", "a"), {"city": "Riyadh"})
+        new = NewContact(TWO, "Sara", "en", ("a", "b"), {"city": "Jeddah", "age": "18"})
+        return (await contacts.add(tx, platform.key, old, at=now))[0], (
+            await contacts.add(tx, platform.key, new, at=now)
+        )[0]
+
+
+async def _merged(platform: Platform, kept: int, gone: int) -> int:
+    async with platform.database.transaction() as tx:
+        return (await merges.merge(tx, kept, gone, at=await platform.clock.now(tx))).id
+
+
+async def _parted(platform: Platform, merge_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        await merges.unmerge(tx, merge_id, at=await platform.clock.now(tx))
+
+
+async def _card(platform: Platform, contact_id: int) -> contacts.Card:
+    async with platform.database.reading() as tx:
+        return await contacts.card(tx, contact_id)
+
+
+async def _states(platform: Platform) -> list[tuple[int, str, str | None]]:
+    async with platform.database.reading() as tx:
+        rows = await tx.execute(select(Recipient).order_by(Recipient.id))
+        return [(row.contact_id, row.state, row.reason) for row in rows.scalars()]
+
+
+async def _write_in(platform: Platform, phone: str, name: str) -> None:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        said = Inbound(
+            provider_id=name,
+            sender_phone_number_id="id-shop",
+            addresses=(Address("phone", phone),),
+            profile_name="",
+            content=Text(body="hello"),
+            reply_to=None,
+            at=now,
+        )
+        await receive(tx, platform.key, said, at=now)
+
+
+async def test_one_person_has_what_both_had_and_parts_with_their_own(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    before = [await _card(platform, kept), await _card(platform, gone)]
+    merge_id = await _merged(platform, kept, gone)
+    card = await _card(platform, kept)
+    assert (card.contact.name, card.contact.language) == ("Sara", "ar")
+    assert card.contact.attributes == {"city": "Riyadh", "age": "18"}
+    assert list(card.tags) == ["a", "b", "vip"]
+    assert [one.value for one in card.identities] == [ONE, TWO]
+    with pytest.raises(NotFound, match=f"merged into contact {kept}"):
+        await _card(platform, gone)
+    async with platform.database.reading() as tx:
+        assert [one.contact.id for one in await contacts.cards(tx, after=0, limit=9)] == [kept]
+        for audience in ({"all": True}, {"filter": 'not tag = "zzz"'}, {"tag": "b"}):
+            assert (await tx.execute(await audiences.members(tx, audience))).scalars().all() == [kept]
+    await _parted(platform, merge_id)
+    for was, now in zip(before, [await _card(platform, kept), await _card(platform, gone)], strict=True):
+        assert (now.contact.name, now.contact.language) == (was.contact.name, was.contact.language)
+        assert now.contact.attributes == was.contact.attributes
+        assert (now.tags, now.identities) == (was.tags, was.identities)
+    async with platform.database.reading() as tx:
+        told = set((await tx.execute(select(Event.type))).scalars())
+    assert {ContactsMerged.TYPE, ContactsParted.TYPE} <= told
+
+
+async def test_what_was_changed_since_stays(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    merge_id = await _merged(platform, kept, gone)
+    async with platform.database.transaction() as tx:
+        contact = await tx.get_one(Contact, kept)
+        contact.name, contact.attributes = "Sarah", {**contact.attributes, "age": "19"}
+    await _parted(platform, merge_id)
+    assert (await _card(platform, kept)).contact.name == "Sarah"
+    assert (await _card(platform, kept)).contact.attributes == {"city": "Riyadh", "age": "19"}
+    assert (await _card(platform, gone)).contact.name == "Sara"
+
+
+@pytest.mark.parametrize("who", [ONE, TWO])
+async def test_an_opt_out_of_either_counts_for_both(platform: Platform, who: str) -> None:
+    kept, gone = await _two(platform)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await consents.opt_out(tx, kept if who == ONE else gone, reason="asked", source="api", at=now)
+    merge_id = await _merged(platform, kept, gone)
+    assert (await _card(platform, kept)).suppressed
+    await _parted(platform, merge_id)
+    assert (await _card(platform, kept)).suppressed is (who == ONE)
+    assert (await _card(platform, gone)).suppressed is (who == TWO)
+
+
+async def test_nobody_is_written_to_twice_in_an_occurrence(platform: Platform, connector: FakeConnector) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    merge_id = await _merged(platform, kept, gone)
+    assert await _states(platform) == [(kept, "queued", None), (gone, "skipped", "merged")]
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert [one.to.value for one in connector.effects] == [ONE]
+    await _parted(platform, merge_id)
+    assert await _states(platform) == [(kept, "sent", None), (gone, "skipped", "merged")]
+
+
+async def test_who_was_written_to_as_the_gone_one_is_not_again_as_the_kept_one(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        row = (await tx.execute(select(Recipient).where(Recipient.contact_id == gone))).scalar_one()
+        row.state = "sent"
+    await _merged(platform, kept, gone)
+    assert await _states(platform) == [(kept, "skipped", "merged"), (gone, "sent", None)]
+
+
+async def test_a_claim_on_the_gone_one_is_taken_back_and_moves(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform), audience={"tag": "b"})
+    await scenes.launched(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        row = (await tx.execute(select(Recipient))).scalar_one()
+        row.state, row.claim_token = "claimed", "t"
+    merge_id = await _merged(platform, kept, gone)
+    assert await _states(platform) == [(kept, "queued", None)]
+    await _parted(platform, merge_id)
+    assert await _states(platform) == [(gone, "queued", None)]
+
+
+async def test_a_campaign_half_planned_is_waited_for(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        planned = (await tx.execute(select(Recipient).where(Recipient.contact_id == gone))).scalar_one()
+        await tx.delete(planned)
+        row = await tx.get_one(type(campaign), campaign.id)
+        row.planned_to = kept
+    with pytest.raises(Conflict, match="choosing its recipients"):
+        await _merged(platform, gone, kept)
+    await _merged(platform, kept, gone)
+
+
+async def test_messages_and_chats_follow_and_go_back_by_address(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    await scenes.a_sender(platform)
+    await _write_in(platform, TWO, "m1")
+    merge_id = await _merged(platform, kept, gone)
+    await _write_in(platform, ONE, "m2")
+    await _write_in(platform, TWO, "m3")
+    async with platform.database.reading() as tx:
+        assert set((await tx.execute(select(Message.contact_id))).scalars()) == {kept}
+        assert (await tx.execute(select(Chat.contact_id))).scalars().all() == [kept]
+    await _parted(platform, merge_id)
+    async with platform.database.reading() as tx:
+        rows = await tx.execute(select(Message.provider_id, Message.contact_id).order_by(Message.id))
+        assert [tuple(row) for row in rows] == [("m1", gone), ("m2", kept), ("m3", gone)]
+        assert sorted((await tx.execute(select(Chat.contact_id))).scalars()) == [kept, gone]
+
+
+async def test_what_makes_no_sense_is_refused(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    with pytest.raises(Invalid):
+        await _merged(platform, kept, kept)
+    with pytest.raises(NotFound):
+        await _merged(platform, kept, 99)
+    merge_id = await _merged(platform, kept, gone)
+    for pair in ((kept, gone), (gone, kept)):
+        with pytest.raises(NotFound, match="was merged into"):
+            await _merged(platform, *pair)
+    await _parted(platform, merge_id)
+    with pytest.raises(Conflict, match="undone already"):
+        await _parted(platform, merge_id)
+    with pytest.raises(NotFound):
+        await _parted(platform, 99)
+
+
+async def test_merges_upon_merges_are_undone_in_reverse(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    await scenes.people(platform, 1, tags=["c"])
+    first = await _merged(platform, kept, gone)
+    second = await _merged(platform, gone + 1, kept)
+    with pytest.raises(Conflict, match="merged again"):
+        await _parted(platform, first)
+    assert {one.value for one in (await _card(platform, gone + 1)).identities} >= {ONE, TWO}
+    await _parted(platform, second)
+    await _parted(platform, first)
+    assert [one.value for one in (await _card(platform, gone)).identities] == [TWO]
+    async with platform.database.reading() as tx:
+        rows = await tx.execute(select(ContactTag.contact_id, ContactTag.tag).order_by(ContactTag.tag))
+        assert {(row.contact_id, row.tag) for row in rows} == {
+            (kept, "a"), (gone, "a"), (gone, "b"), (kept, "vip"), (gone + 1, "c"),
+        }  # fmt: skip
+        assert all((await tx.execute(select(Merge.undone_at))).scalars())
+
+
+async def test_the_history_has_everything_newest_first_page_by_page(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    await _write_in(platform, TWO, "m1")
+    merge_id = await _merged(platform, kept, gone)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await consents.opt_out(tx, kept, reason="asked", source="api", wording="no more", at=now + timedelta(hours=1))
+    async with platform.database.reading() as tx:
+        whole = await history.of(tx, kept, before=None, limit=100)
+        assert [one.kind for one in whole].count("campaign") == 2, "also what stays with the gone id"
+        assert [one.kind for one in whole].count("message") == 2
+        assert [one.kind for one in whole][:2] == ["consent", "consent"]
+        assert {"merged", "consent"} < {one.kind for one in whole}
+        paged: list[history.Entry] = []
+        while True:
+            page = await history.of(tx, kept, before=paged[-1].cursor if paged else None, limit=2)
+            if not page:
+                break
+            paged += page
+        assert paged == list(whole)
+        with pytest.raises(Invalid):
+            await history.of(tx, kept, before="xyz", limit=2)
+    await _parted(platform, merge_id)
+    async with platform.database.reading() as tx:
+        assert [one.kind for one in await history.of(tx, gone, before=None, limit=100)].count("message") == 2
