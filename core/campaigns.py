@@ -103,6 +103,7 @@ async def launch(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     sender = await senders.get(tx, campaign.sender_id)
     if sender.state != senders.ACTIVE:
         raise Conflict(f"Sender {sender.name!r} is {sender.state}: {sender.state_reason}", field="sender_id")
+    await _check_template(tx, campaign, sender)
     move(campaign, RUNNING)
     campaign.audience_to = (await tx.execute(select(func.max(Contact.id)))).scalar() or 0
     campaign.launched_at = at
@@ -124,11 +125,18 @@ async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     campaign = await get(tx, campaign_id, lock=True)
     if campaign.state != PAUSED:
         raise Conflict(f"Campaign {campaign_id} is {campaign.state}, not paused.", field="state")
+    await _check_template(tx, campaign, await senders.get(tx, campaign.sender_id))
     move(campaign, RUNNING)
     campaign.state_reason = ""
     campaign.launches += 1
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="resumed"), at=at)
     return campaign
+
+
+async def _check_template(tx: Tx, campaign: Campaign, sender: Sender) -> None:
+    """Locked, so that it does not change between the look and the launch."""
+    template = await templates.get(tx, campaign.template_id, lock=True)
+    await templates.check_sendable(tx, template, sender.waba_id)
 
 
 async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
-from core import bus, idempotency, inbox, template_sync
+from core import bus, health, idempotency, inbox, template_sync
 from flows import runtime
 
 
@@ -26,6 +26,7 @@ async def housekeeping() -> dict[str, int]:
 
 @flow(name="sync-templates", flow_run_name="sync templates")
 async def sync_templates() -> dict[str, int]:
-    """Ask WhatsApp for the templates of every account, and take in what changed."""
+    """Ask WhatsApp for tier, quality and templates of every account, and take in what changed."""
     async with runtime.opened() as platform:
-        return await template_sync.sync_all(platform)
+        unwell = await health.check_all(platform)
+        return {"senders_unwell": len(unwell), **await template_sync.sync_all(platform)}

@@ -45,7 +45,7 @@ class FakeConnector:
     effects: list[Outgoing] = field(default_factory=list)
     calls: list[Outgoing] = field(default_factory=list)
     lookups: dict[str, Found] = field(default_factory=dict)
-    says: SenderHealth = SenderHealth(ok=True, detail="")
+    says: SenderHealth = field(default_factory=lambda: SenderHealth(ok=True, detail=""))
     account_templates: list[AccountTemplate] = field(default_factory=list)
     most_at_once: int = 0
     _at_once: int = 0

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 import scenes
 from core import campaigns, consents, planning, senders
 from core.bootstrap import Platform
 from core.errors import Conflict, Invalid, NotFound
-from core.models import Campaign, Event, Recipient
+from core.models import Campaign, Event, Recipient, Template
 from fakes import FakeClock, FakeConnector
 
 Doing = Callable[[Platform, int], Awaitable[object]]
@@ -339,3 +339,29 @@ async def test_the_list_is_paged_and_filtered(platform: Platform) -> None:
         assert [one.id for one in await campaigns.listed(tx, after=made[0].id, limit=2)] == [made[1].id, made[2].id]
         assert [one.id for one in await campaigns.listed(tx, after=0, limit=9, state="running")] == [made[2].id]
         assert list(await campaigns.running(tx)) == [made[2].id]
+
+
+@pytest.mark.parametrize("status", ["paused", "rejected", "pending"])
+async def test_a_template_that_is_not_approved_is_neither_launched_nor_resumed(platform: Platform, status: str) -> None:
+    await scenes.people(platform, 1)
+    sender = await scenes.a_sender(platform)
+    campaign = await scenes.a_campaign(platform, sender)
+
+    async def say(now_it_is: str) -> None:
+        async with platform.database.transaction() as tx:
+            said = {"waba_id": sender.waba_id, "status": now_it_is}
+            await tx.execute(update(Template).where(Template.id == campaign.template_id).values(said))
+
+    async def move(how: Callable[..., Awaitable[object]]) -> None:
+        async with platform.database.transaction() as tx:
+            await how(tx, campaign.id, at=await platform.clock.now(tx))
+
+    await say(status)
+    with pytest.raises(Conflict, match=status):
+        await move(campaigns.launch)
+    await say("approved")
+    await move(campaigns.launch)
+    await move(campaigns.pause)
+    await say(status)
+    with pytest.raises(Conflict, match=status):
+        await move(campaigns.resume)
