@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from api.auth import needs
@@ -153,12 +153,12 @@ async def change_segment(segment_id: Id, body: SegmentChange, tx: Tx, now: Now) 
 
 @router.delete(
     "/{segment_id}",
-    status_code=204,
     dependencies=[Depends(needs("write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
-async def delete_segment(segment_id: Id, tx: Tx, now: Now) -> Response:
-    """Delete it. Refused while a campaign that is not over is for it."""
+async def delete_segment(segment_id: Id, tx: Tx, now: Now) -> SegmentOut:
+    """Delete it, and show it for the last time. Refused while a campaign that is not over is for it."""
+    shown = show(await segments.get(tx, segment_id))
     await segments.delete(tx, segment_id, at=now)
-    return Response(status_code=204)
+    return shown

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli import installation, remote
 from cli.contacts import add_import, contacts_import
+from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
 from core.errors import WaqtorError
@@ -140,6 +141,13 @@ def _parser() -> argparse.ArgumentParser:
 
     contacts = group("contacts", "people")
     add_import(add("import", "take contacts from a CSV, XLSX or JSON file", contacts_import, contacts))
+    segments = group("segments", "people chosen by a filter")
+    add("list", "all segments", segments_list, segments)
+    counting = add("count", "how many people are in a segment, or fit a filter, now", segments_count, segments)
+    counting.add_argument("segment", metavar="ID_OR_FILTER")
+    making = add("create", "keep a filter under a name", segments_create, segments)
+    making.add_argument("name")
+    making.add_argument("filter", help='such as: tag = "vip" and age >= 18')
     messages = group("templates", "messages with variables")
     add("list", "all templates", templates_list, messages)
     add("show", "a template in all its languages", templates_show, messages).add_argument("id", type=int)

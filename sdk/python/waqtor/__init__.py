@@ -19,6 +19,7 @@ from waqtor.errors import (
 )
 from waqtor.events import Event, Events
 from waqtor.messages import Message
+from waqtor.segments import Count, Segment
 from waqtor.senders import Sender, SenderHealth
 from waqtor.sending import Sending
 from waqtor.templates import Preview, Template
@@ -32,6 +33,7 @@ __all__ = [
     "Conflict",
     "Consent",
     "Contact",
+    "Count",
     "Error",
     "Event",
     "Events",
@@ -51,6 +53,7 @@ __all__ = [
     "ReadContact",
     "Recipient",
     "RejectedRow",
+    "Segment",
     "Sender",
     "SenderHealth",
     "Sending",

@@ -17,6 +17,7 @@ from waqtor.campaigns import Campaigns
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
 from waqtor.messages import Messages
+from waqtor.segments import Segments
 from waqtor.senders import Senders
 from waqtor.sending import KillSwitch
 from waqtor.templates import Templates
@@ -95,6 +96,7 @@ class Client:
         self._manner = _Manner(url, api_key, timeout_s, retries)
         self._http = httpx.Client(transport=transport)
         self.contacts = Contacts(self)
+        self.segments = Segments(self)
         self.templates = Templates(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
@@ -164,6 +166,7 @@ class AsyncClient:
         self._manner = _Manner(url, api_key, timeout_s, retries)
         self._http = httpx.AsyncClient(transport=transport)
         self.contacts = Contacts(self)
+        self.segments = Segments(self)
         self.templates = Templates(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)

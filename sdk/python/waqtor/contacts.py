@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from waqtor import errors
 from waqtor.asking import (
@@ -45,12 +46,32 @@ class Contact(Model):
     phone: str | None
     name: str
     language: str | None
+    timezone: str | None = None
     tags: list[str]
     attributes: dict[str, str]
     identities: list[Identity]
     opted_out: bool
     created_at: datetime
     updated_at: datetime
+
+
+class Merge(Model):
+    """Two contacts that became one."""
+
+    id: int
+    kept_id: int
+    gone_id: int
+    merged_at: datetime
+    undone_at: datetime | None
+
+
+class Entry(Model):
+    """One thing that happened to a person: a message, campaign, consent, merged or parted."""
+
+    at: datetime
+    kind: str
+    id: int
+    details: dict[str, Any]
 
 
 class RejectedRow(Model):
@@ -128,9 +149,42 @@ class Contacts(Resource[C]):
         return write("POST", "/contacts", Contact, json=body, key=idempotency_key)
 
     @paged
-    def list(self, *, tag: str | None = None, limit: int = 500) -> Pages[Contact]:
-        """Everybody, or everybody with a tag; `limit` is the size of a page."""
-        return pages("/contacts", Contact, tag=tag, limit=limit)
+    def list(self, *, tag: str | None = None, filter: str | None = None, limit: int = 500) -> Pages[Contact]:
+        """Everybody, or everybody with a tag or whom a filter chooses; `limit` is the size of a page."""
+        return pages("/contacts", Contact, tag=tag, filter=filter, limit=limit)
+
+    @call
+    def update(
+        self,
+        contact_id: int,
+        *,
+        name: str | None = None,
+        language: str | None = None,
+        timezone: str | None = None,
+        attributes: Mapping[str, str | float | bool | None] | None = None,
+        tags: Sequence[str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Ask[Contact]:
+        """What is not given stays. `attributes` are added, one that is None is taken away; `tags` are all from now."""
+        body = given(name=name, language=language, timezone=timezone)
+        body |= {} if attributes is None else {"attributes": dict(attributes)}
+        body |= {} if tags is None else {"tags": [*tags]}
+        return write("PATCH", f"/contacts/{contact_id}", Contact, json=body, key=idempotency_key)
+
+    @call
+    def merge(self, contact_id: int, gone_id: int, *, idempotency_key: str | None = None) -> Ask[Merge]:
+        """Make the contact `gone_id` part of this one."""
+        return write("POST", f"/contacts/{contact_id}/merge", Merge, json={"gone_id": gone_id}, key=idempotency_key)
+
+    @call
+    def undo_merge(self, merge_id: int, *, idempotency_key: str | None = None) -> Ask[Merge]:
+        """Part them again, the last merge first."""
+        return write("POST", f"/contacts/merges/{merge_id}/undo", Merge, key=idempotency_key)
+
+    @paged
+    def history(self, contact_id: int, *, limit: int = 100) -> Pages[Entry]:
+        """Everything of one person, newest first."""
+        return pages(f"/contacts/{contact_id}/history", Entry, limit=limit)
 
     @call
     def get(self, contact_id: int) -> Ask[Contact]:
