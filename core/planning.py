@@ -40,7 +40,8 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
             END AS reason
             FROM contacts c WHERE c.id {bulk.in_ids(tx)}
         ) planned
-        ORDER BY planned.id
+        WHERE true ORDER BY planned.id
+        ON CONFLICT (campaign_id, occurrence, contact_id) DO NOTHING
         """,
         campaign=campaign_id,
         occurrence=campaign.occurrence,

@@ -27,6 +27,7 @@ NOT_ONE_TRANSACTION = {
     ("POST", "/api/v3/templates/{template_id}/preview"),  # changes nothing
     ("POST", "/api/v3/templates/preview"),  # changes nothing
     ("POST", "/api/v3/campaigns/{campaign_id}/why"),  # changes nothing
+    ("POST", "/api/v3/segments/count"),  # changes nothing
     ("POST", "/api/v3/campaigns/{campaign_id}/preflight"),  # only looks; safe to repeat
     ("POST", "/api/v3/senders/{sender_id}/sync-templates"),  # asks WhatsApp first; safe to repeat
 }
