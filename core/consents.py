@@ -34,21 +34,21 @@ def is_needed(purpose: str) -> bool:
 
 def stopped(contact: str) -> str:
     """SQL: whether this contact (a column) has any suppressed identity."""
-    return (
-        "EXISTS (SELECT 1 FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash"
-        f" WHERE i.contact_id = {contact})"
-    )
+    return f"""(
+        SELECT 1 FROM identities i JOIN suppressions s ON s.identity_hash = i.value_hash
+        WHERE i.contact_id = {contact} LIMIT 1
+    ) IS NOT NULL"""  # not EXISTS: for that PostgreSQL may read all identities, once for all contacts asked for
 
 
 def agreed(contact: str) -> str:
     """SQL: whether the last word of any identity of this contact (a column) on `:purpose` is a yes."""
-    return f"""EXISTS (
+    return f"""(
         SELECT 1 FROM identities i JOIN consents yes ON yes.identity_hash = i.value_hash
         WHERE i.contact_id = {contact} AND yes.purpose = :purpose AND yes.action = 'granted' AND NOT EXISTS (
             SELECT 1 FROM consents later WHERE later.identity_hash = yes.identity_hash
             AND later.purpose = yes.purpose AND later.id > yes.id AND later.action <> 'granted'
-        )
-    )"""
+        ) LIMIT 1
+    ) IS NOT NULL"""
 
 
 def _letters(text: str) -> str:

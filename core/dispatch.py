@@ -18,7 +18,7 @@ from core.templates import Family
 
 _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
-_GATHER = 32  # … or as soon as there are this many
+_GATHER = 64  # … or as soon as there are this many
 _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
 _LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 _LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
