@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.remote import _client, _refusals, console
+from cli.connected import connected, console
 from core.errors import Invalid
 from waqtor import Client, Consent
 from waqtor.contacts import Import
@@ -43,7 +43,7 @@ def contacts_import(asked: argparse.Namespace) -> int:
     if asked.dry_run:
         return _preview(asked, mapping)
     consent = _consent(asked)
-    with _refusals(), _client() as client:
+    with connected() as client:
         done = _with_bar(client, asked, mapping, consent)
     console.print(f"{done.rows:,} rows: {done.created:,} new, {done.updated:,} known, {done.rejected:,} not taken.")
     for row in (done.report or [])[:_SHOWN]:
@@ -68,7 +68,7 @@ def _with_bar(client: Client, asked: argparse.Namespace, mapping: dict[str, str]
 
 
 def _preview(asked: argparse.Namespace, mapping: dict[str, str]) -> int:
-    with _refusals(), _client() as client:
+    with connected() as client:
         found = client.contacts.preview_import(asked.file, mapping=mapping, country=asked.country)
     table = Table("column", "goes to")
     for column, place in found.columns.items():

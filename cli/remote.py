@@ -3,37 +3,20 @@
 import argparse
 import time
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from cli.connected import connected, console
 from cli.funnel import picture
-from cli.settings import load_settings
-from core.errors import Conflict, Invalid, WaqtorError
+from core.errors import Conflict
 from core.reasons import explained
-from waqtor import Client, Error
+from waqtor import Client
 from waqtor.campaigns import Campaign
-
-console = Console()
-
-
-class Refused(WaqtorError):
-    """The API's own answer, in its own words."""
-
-
-def _client() -> Client:
-    import os
-
-    if not os.environ.get("WAQTOR_API_KEY"):
-        raise Invalid(
-            "There is no API key.", hint="export WAQTOR_API_KEY=$(waqtor keys create my-laptop), and WAQTOR_URL"
-        )
-    return Client(os.environ.get("WAQTOR_URL") or load_settings().api_url)
 
 
 def campaigns_list(_: argparse.Namespace) -> int:
     table = Table("id", "name", "state", "reason", "launched")
-    with _refusals(), _client() as client:
+    with connected() as client:
         for campaign in client.campaigns.list():
             launched = f"{campaign.launched_at:%Y-%m-%d %H:%M} UTC" if campaign.launched_at else ""
             table.add_row(str(campaign.id), campaign.name, campaign.state, campaign.state_reason, launched)
@@ -42,14 +25,14 @@ def campaigns_list(_: argparse.Namespace) -> int:
 
 
 def campaigns_launch(asked: argparse.Namespace) -> int:
-    with _refusals(), _client() as client:
+    with connected() as client:
         client.campaigns.launch(asked.id)
     return campaigns_watch(asked)
 
 
 def campaigns_watch(asked: argparse.Namespace) -> int:
     """Ctrl-C stops the watching, not the campaign."""
-    with _refusals(), _client() as client:
+    with connected() as client:
         if client.campaigns.get(asked.id).state == "draft":
             raise Conflict(f"Campaign {asked.id} was not launched.", hint=f"waqtor campaigns launch {asked.id}")
         watch(client, asked.id)
@@ -69,7 +52,7 @@ def watch(client: Client, campaign_id: int, *, every_s: float = 0.5) -> Campaign
 
 def campaigns_preflight(asked: argparse.Namespace) -> int:
     """Exit code 1 when nobody would get it."""
-    with _refusals(), _client() as client, console.status("Looking at everybody in the audience …"):
+    with connected() as client, console.status("Looking at everybody in the audience …"):
         said = client.campaigns.preflight(asked.id)
     console.print(f"{said.recipients:,} of {said.people:,} people would get it.")
     for reason, count in sorted(said.excluded.items(), key=lambda one: -one[1]):
@@ -94,7 +77,7 @@ def campaigns_preflight(asked: argparse.Namespace) -> int:
 def campaigns_why(asked: argparse.Namespace) -> int:
     number = asked.who.removeprefix("#")
     who = {"contact_id": int(number)} if asked.who.startswith("#") and number.isdigit() else {"phone": asked.who}
-    with _refusals(), _client() as client:
+    with connected() as client:
         answers = client.campaigns.why(asked.id, **who).answers
     for answer in answers:
         console.print(f"[bold]{answer.outcome}[/bold]" + (f" ({answer.reason})" if answer.reason else ""))
@@ -118,17 +101,7 @@ def campaigns_cancel(asked: argparse.Namespace) -> int:
 
 
 def _move(campaign_id: int, how: str) -> int:
-    with _refusals(), _client() as client:
+    with connected() as client:
         campaign: Campaign = getattr(client.campaigns, how)(campaign_id)
     console.print(f"Campaign {campaign.id} is {campaign.state}.")
     return 0
-
-
-class _refusals:  # noqa: N801  reads as a statement
-    """What the API refuses is refused here in the same words."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Error):
-            raise Refused(error.message, field=error.field, hint=error.hint) from None

@@ -4,7 +4,7 @@ import argparse
 
 from rich.table import Table
 
-from cli.remote import _client, _refusals, console
+from cli.connected import connected, console
 from core.errors import Invalid
 from waqtor.templates import Preview, Template, Variant
 
@@ -17,7 +17,7 @@ def add_preview(previewing: argparse.ArgumentParser) -> None:
 
 def templates_list(_: argparse.Namespace) -> int:
     table = Table("id", "name", "languages", "category", "status", "variables")
-    with _refusals(), _client() as client:
+    with connected() as client:
         for one in client.templates.list():
             languages = ", ".join([one.language, *(variant.language for variant in one.variants)])
             used = ", ".join(one.variables)
@@ -27,7 +27,7 @@ def templates_list(_: argparse.Namespace) -> int:
 
 
 def templates_show(asked: argparse.Namespace) -> int:
-    with _refusals(), _client() as client:
+    with connected() as client:
         template = client.templates.get(asked.id)
     console.print(f"{template.name} ({template.category}{', ' + template.status if template.status else ''})")
     languages: list[Template | Variant] = [template, *template.variants]
@@ -47,7 +47,7 @@ def templates_preview(asked: argparse.Namespace) -> int:
     values = dict(_pair(said) for said in asked.value)
     if values and asked.contact is not None:
         raise Invalid("A contact brings values of its own.", hint="--contact or --value, not both")
-    with _refusals(), _client() as client:
+    with connected() as client:
         if values:
             found: Preview = client.templates.preview(asked.id, values)
         else:
@@ -63,7 +63,7 @@ def templates_preview(asked: argparse.Namespace) -> int:
 def templates_sync(asked: argparse.Namespace) -> int:
     """Of one sender, or of all."""
     total = 0
-    with _refusals(), _client() as client:
+    with connected() as client:
         ids = [asked.sender] if asked.sender else [sender.id for sender in client.senders.list()]
         for sender_id in ids:
             done = client.senders.sync_templates(sender_id)

@@ -1,0 +1,43 @@
+"""Every table. Each column says whether it is personal: export, erasure and retention read it here."""
+
+from core.models.base import Base, BigId, Category, Json, Personal, UtcDateTime, personal, plain
+from core.models.campaigns import Campaign, Recipient, Template, TemplateVariant
+from core.models.frame import ApiKey, Event, EventLog, IdempotencyKey, Installation, Switch
+from core.models.messages import InboxItem, Message
+from core.models.people import Attribute, Consent, Contact, ContactTag, Identity, Import, Merge, Segment, Suppression
+from core.models.senders import Chat, Sender, SenderHour
+
+__all__ = [
+    "ApiKey",
+    "Attribute",
+    "Base",
+    "BigId",
+    "Campaign",
+    "Category",
+    "Chat",
+    "Consent",
+    "Contact",
+    "ContactTag",
+    "Event",
+    "EventLog",
+    "IdempotencyKey",
+    "Identity",
+    "Import",
+    "InboxItem",
+    "Installation",
+    "Json",
+    "Merge",
+    "Message",
+    "Personal",
+    "Recipient",
+    "Segment",
+    "Sender",
+    "SenderHour",
+    "Suppression",
+    "Switch",
+    "Template",
+    "TemplateVariant",
+    "UtcDateTime",
+    "personal",
+    "plain",
+]

@@ -1,0 +1,98 @@
+"""Campaigns: what is written, to whom, and what became of each."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped
+
+from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
+
+
+class Template(Base):
+    """`body` with `{name}` variables. With `cloud_name` it goes as Meta's template, its variables in order.
+    `category` is Meta's: marketing, utility or authentication; `status` is what Meta said last."""
+
+    __tablename__ = "templates"
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    name: Mapped[str] = plain(String(100), unique=True)
+    body: Mapped[str] = plain(Text)
+    language: Mapped[str] = plain(String(20))
+    defaults: Mapped[dict[str, str]] = plain(Json)
+    cloud_name: Mapped[str | None] = plain(String(512))
+    category: Mapped[str] = plain(String(20), default="marketing", server_default="marketing")
+    header: Mapped[dict[str, Any] | None] = plain(Json)
+    waba_id: Mapped[str | None] = plain(String(40))
+    status: Mapped[str | None] = plain(String(20))
+    components: Mapped[list[dict[str, Any]] | None] = plain(Json)
+    synced_at: Mapped[datetime | None] = plain(UtcDateTime)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+
+
+class TemplateVariant(Base):
+    """The same template in another language; a person gets the one of their language, else the template itself."""
+
+    __tablename__ = "template_variants"
+    __table_args__ = (UniqueConstraint("template_id", "language"),)
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    template_id: Mapped[int] = plain(ForeignKey("templates.id", ondelete="CASCADE"))
+    language: Mapped[str] = plain(String(20))
+    body: Mapped[str] = plain(Text)
+    defaults: Mapped[dict[str, str]] = plain(Json)
+    header: Mapped[dict[str, Any] | None] = plain(Json)
+    status: Mapped[str | None] = plain(String(20))
+    components: Mapped[list[dict[str, Any]] | None] = plain(Json)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+
+
+class Campaign(Base):
+    """`planned_to` and `audience_to` are contact ids: planning goes from the first to the second in chunks.
+    `run_token` and `run_until` are the lease of the one run that sends it."""
+
+    __tablename__ = "campaigns"
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    name: Mapped[str] = plain(String(200))
+    sender_id: Mapped[int] = plain(ForeignKey("senders.id"), index=True)
+    template_id: Mapped[int] = plain(ForeignKey("templates.id"))
+    audience: Mapped[dict[str, Any]] = plain(Json)
+    state: Mapped[str] = plain(String(20), index=True)
+    state_reason: Mapped[str] = plain(Text, default="")
+    occurrence: Mapped[int] = plain(Integer, default=0)
+    launches: Mapped[int] = plain(Integer, default=0)
+    planned_to: Mapped[int] = plain(BigInteger, default=0)
+    audience_to: Mapped[int | None] = plain(BigInteger)
+    run_token: Mapped[str | None] = plain(String(32))
+    run_until: Mapped[datetime | None] = plain(UtcDateTime)
+    purpose: Mapped[str] = plain(String(40), default="marketing", server_default="marketing")
+    quiet_hours: Mapped[dict[str, str] | None] = plain(Json)
+    timezone: Mapped[str | None] = plain(String(64))
+    forecast: Mapped[dict[str, Any] | None] = plain(Json)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+    launched_at: Mapped[datetime | None] = plain(UtcDateTime)
+    finished_at: Mapped[datetime | None] = plain(UtcDateTime)
+
+
+class Recipient(Base):
+    """A contact within a campaign, and for ever what became of it. The unique key is the promise that one
+    occurrence writes to one person once."""
+
+    __tablename__ = "recipients"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "occurrence", "contact_id"),
+        Index("ix_recipients_campaign_id_state_id", "campaign_id", "state", "id"),
+    )
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"))
+    occurrence: Mapped[int] = plain(Integer, default=0)
+    # No foreign key: the outcome outlives the person's erasure, and says nothing about whom.
+    contact_id: Mapped[int] = personal(BigInteger, category="activity", purpose="know who was written to", index=True)
+    state: Mapped[str] = plain(String(12))
+    reason: Mapped[str | None] = plain(String(80))
+    evidence: Mapped[dict[str, Any] | None] = personal(Json, category="activity", purpose="say why not")
+    receipt: Mapped[int] = plain(SmallInteger, default=0)
+    attempts: Mapped[int] = plain(SmallInteger, default=0)
+    claim_token: Mapped[str | None] = plain(String(32))
+    claimed_until: Mapped[datetime | None] = plain(UtcDateTime)
+    not_before: Mapped[datetime | None] = plain(UtcDateTime)
+    sent_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="prove the outcome")
+    replied_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="measure the campaign")
