@@ -2,7 +2,7 @@
 
 import logging
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
@@ -12,8 +12,8 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
-from api.pages import Page, PlaceDep, page
-from core import campaigns, retrying, runs
+from api.pages import Named, Page, PlaceDep, page
+from core import campaigns, drafts, retrying, runs
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
@@ -62,6 +62,26 @@ class CampaignIn(Body):
     timezone: Annotated[Str, Field(max_length=64)] | None = Field(
         default=None, description="For those whose own is not known.", examples=["Asia/Riyadh"]
     )
+
+
+class CampaignChanges(Body):
+    """What is to be otherwise; what is not given stays."""
+
+    name: Annotated[Str, Field(min_length=1, max_length=200)] | None = Field(default=None, examples=["Spring sale"])
+    sender_id: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[1])
+    template_id: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[3])
+    audience: Audience | None = Field(default=None, examples=[{"tag": "customers"}])
+    purpose: Annotated[Str, Field(min_length=1, max_length=40)] | None = Field(default=None, examples=["marketing"])
+    quiet_hours: QuietHours | None = Field(default=None, description="null takes them away.")
+    timezone: Annotated[Str, Field(max_length=64)] | None = Field(default=None, description="null takes it away.")
+
+    def changes(self) -> dict[str, Any]:
+        given = self.model_dump(exclude_unset=True, by_alias=True)
+        if self.audience is not None:
+            given["audience"] = self.audience.model_dump(exclude_none=True)
+        return {
+            name: value for name, value in given.items() if value is not None or name in ("quiet_hours", "timezone")
+        }
 
 
 class PauseIn(Body):
@@ -143,10 +163,13 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
 
 @router.get("", dependencies=[Depends(needs("read"))], responses=documented())
 async def list_campaigns(
-    tx: Tx, place: PlaceDep, state: Annotated[State | None, Query(description="Only in this state.")] = None
+    tx: Tx,
+    place: PlaceDep,
+    state: Annotated[State | None, Query(description="Only in this state.")] = None,
+    name: Named = None,
 ) -> Page[CampaignOut]:
     """Campaigns, oldest first."""
-    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, state=state)
+    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, state=state, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=show)
 
 
@@ -156,6 +179,17 @@ async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
     campaign = show(await campaigns.get(tx, campaign_id))
     progress = ProgressOut.model_validate(await campaigns.progress(tx, campaign_id))
     return CampaignWithProgress(**campaign.model_dump(), progress=progress)
+
+
+@router.patch(
+    "/{campaign_id}",
+    dependencies=[Depends(needs("write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def change_campaign(campaign_id: Id, body: CampaignChanges, tx: Tx, now: Now) -> CampaignOut:
+    """Change a draft. A campaign that was launched stays as it is: its record says what was sent, and to whom."""
+    return show(await drafts.change(tx, campaign_id, body.changes(), at=now))
 
 
 @router.get("/{campaign_id}/progress", dependencies=[Depends(needs("read"))], responses=documented(404))

@@ -8,6 +8,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.deps import Str
 from core.errors import Invalid
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ def _place(
 
 
 PlaceDep = Annotated[Place, Depends(_place)]
+Named = Annotated[Str | None, Query(max_length=200, description="Only of exactly this name.")]
 
 
 def page(rows: Sequence[Row], place: Place, *, id_of: Callable[[Row], int], show: Callable[[Row], T]) -> Page[T]:

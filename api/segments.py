@@ -11,7 +11,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
-from api.pages import Page, PlaceDep, page
+from api.pages import Named, Page, PlaceDep, page
 from core import segments
 from core.errors import Invalid
 from core.filters import MAX_TEXT, Filter, from_json, to_json
@@ -122,9 +122,9 @@ async def create_segment(body: SegmentIn, tx: Tx, now: Now) -> SegmentOut:
 
 
 @router.get("", dependencies=[Depends(needs("read"))], responses=documented())
-async def list_segments(tx: Tx, place: PlaceDep) -> Page[SegmentOut]:
+async def list_segments(tx: Tx, place: PlaceDep, name: Named = None) -> Page[SegmentOut]:
     """All segments, oldest first."""
-    rows = await segments.listed(tx, after=place.after, limit=place.limit)
+    rows = await segments.listed(tx, after=place.after, limit=place.limit, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=show)
 
 

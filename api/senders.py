@@ -12,7 +12,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
-from api.pages import Page, PlaceDep, page
+from api.pages import Named, Page, PlaceDep, page
 from core import health, senders, template_sync
 
 router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
@@ -147,9 +147,9 @@ async def create_sender(body: SenderIn, platform: PlatformDep, tx: Tx, now: Now)
 
 
 @router.get("", dependencies=[Depends(needs("read"))], responses=documented())
-async def list_senders(tx: Tx, place: PlaceDep) -> Page[SenderOut]:
+async def list_senders(tx: Tx, place: PlaceDep, name: Named = None) -> Page[SenderOut]:
     """All senders."""
-    rows = await senders.listed(tx, after=place.after, limit=place.limit)
+    rows = await senders.listed(tx, after=place.after, limit=place.limit, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=SenderOut.model_validate)
 
 

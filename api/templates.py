@@ -12,7 +12,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
-from api.pages import Page, PlaceDep, page
+from api.pages import Named, Page, PlaceDep, page
 from core import template_preview, templates
 from core.content import Header
 from core.errors import Invalid
@@ -58,6 +58,10 @@ class TemplateChanges(Body):
     body: _Text = Field(default="", examples=["Hello {first_name}, spring has come to {city}."])
     defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "friend"}])
     header: Header | None = Field(default=None, description="null takes it away.")
+    language: Annotated[Str, Field(min_length=2, max_length=20)] = Field(default="", examples=["ar"])
+    cloud_name: Annotated[Str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="null takes it away.", examples=["spring_offer"]
+    )
 
 
 class VariantChanges(Body):
@@ -167,9 +171,9 @@ async def create_template(body: TemplateIn, tx: Tx, now: Now) -> TemplateOut:
 
 
 @router.get("", dependencies=[Depends(needs("read"))], responses=documented())
-async def list_templates(tx: Tx, place: PlaceDep) -> Page[TemplateOut]:
+async def list_templates(tx: Tx, place: PlaceDep, name: Named = None) -> Page[TemplateOut]:
     """All templates, oldest first."""
-    rows = await templates.listed(tx, after=place.after, limit=place.limit)
+    rows = await templates.listed(tx, after=place.after, limit=place.limit, name=name)
     variants = await templates.variants(tx, [row.id for row in rows])
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: show(row, variants.get(row.id, ())))
 

@@ -89,6 +89,18 @@ def _doctor(_: argparse.Namespace) -> int:
     return run(load_settings())
 
 
+def _apply(asked: argparse.Namespace) -> int:
+    from cli.apply import apply
+
+    return apply(asked)
+
+
+def _export(asked: argparse.Namespace) -> int:
+    from cli.export import export
+
+    return export(asked)
+
+
 # ---- the parser ---------------------------------------------------------------------------------------------
 
 
@@ -139,6 +151,15 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "are all settings right?", installation.config_check, config)
     add("show", "the settings in force, secrets masked", installation.config_show, config)
 
+    applying = add("apply", "make templates, segments and campaigns as files say; shows the difference first", _apply)
+    applying.add_argument(
+        "-f", "--file", action="append", required=True, metavar="FILE", help="YAML; a folder; - for the standard input"
+    )
+    how = applying.add_mutually_exclusive_group()
+    how.add_argument("--yes", action="store_true", help="do not ask")
+    how.add_argument("--dry-run", action="store_true", help="only show; the exit code is 2 where something differs")
+    exporting = add("export", "write templates, segments and campaigns as such a file", _export)
+    exporting.add_argument("--out", type=Path, metavar="FILE", help="left out: the standard output")
     contacts = group("contacts", "people")
     add_import(add("import", "take contacts from a CSV, XLSX or JSON file", contacts_import, contacts))
     segments = group("segments", "people chosen by a filter")

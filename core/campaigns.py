@@ -74,10 +74,14 @@ async def get(tx: Tx, campaign_id: int, *, lock: bool = False) -> Campaign:
     return campaign
 
 
-async def listed(tx: Tx, *, after: int, limit: int, state: str | None = None) -> Sequence[Campaign]:
+async def listed(
+    tx: Tx, *, after: int, limit: int, state: str | None = None, name: str | None = None
+) -> Sequence[Campaign]:
     query = select(Campaign).where(Campaign.id > after).order_by(Campaign.id).limit(limit)
     if state is not None:
         query = query.where(Campaign.state == state)
+    if name is not None:
+        query = query.where(Campaign.name == name)
     return (await tx.execute(query)).scalars().all()
 
 

@@ -27,7 +27,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class CampaignMoved(_Event):
-    """`campaign.<state>`: created, launched, paused, resumed, cancelled, finished."""
+    """`campaign.<state>`: created, changed, launched, paused, resumed, cancelled, finished."""
 
     SYSTEM: ClassVar[str] = "campaigns"
     campaign_id: int

@@ -70,9 +70,11 @@ async def get(tx: Tx, segment_id: int, *, lock: bool = False) -> Segment:
     return segment
 
 
-async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Segment]:
-    rows = await tx.execute(select(Segment).where(Segment.id > after).order_by(Segment.id).limit(limit))
-    return rows.scalars().all()
+async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> Sequence[Segment]:
+    query = select(Segment).where(Segment.id > after).order_by(Segment.id).limit(limit)
+    if name is not None:
+        query = query.where(Segment.name == name)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def count(tx: Tx, filter: Filter, *, at: datetime) -> int:

@@ -95,9 +95,11 @@ async def get(tx: Tx, sender_id: int, *, lock: bool = False) -> Sender:
     return sender
 
 
-async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Sender]:
-    rows = await tx.execute(select(Sender).where(Sender.id > after).order_by(Sender.id).limit(limit))
-    return rows.scalars().all()
+async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> Sequence[Sender]:
+    query = select(Sender).where(Sender.id > after).order_by(Sender.id).limit(limit)
+    if name is not None:
+        query = query.where(Sender.name == name)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def by_phone_number_id(tx: Tx, phone_number_id: str) -> Sender | None:

@@ -74,9 +74,11 @@ async def get(tx: Tx, template_id: int, *, lock: bool = False) -> Template:
     return template
 
 
-async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Template]:
-    rows = await tx.execute(select(Template).where(Template.id > after).order_by(Template.id).limit(limit))
-    return rows.scalars().all()
+async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> Sequence[Template]:
+    query = select(Template).where(Template.id > after).order_by(Template.id).limit(limit)
+    if name is not None:
+        query = query.where(Template.name == name)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def variants(tx: Tx, template_ids: Sequence[int]) -> Mapping[int, Sequence[TemplateVariant]]:
@@ -141,9 +143,17 @@ async def _status_at(tx: Tx, waba_id: str, template: Template) -> str | None:
 
 
 async def change(tx: Tx, template_id: int, changes: Mapping[str, Any], *, at: datetime) -> Template:
-    """`changes` names any of name, body, defaults and header; a header of None takes it away."""
+    """`changes` names any of name, body, defaults, header, language and cloud_name; a header or cloud_name of None
+    takes it away. The last two are Meta's where it comes from there."""
     template = await get(tx, template_id, lock=True)
     await _refuse_while_running(tx, template_id)
+    language, cloud_name = changes.get("language", template.language), changes.get("cloud_name", template.cloud_name)
+    if template.waba_id is not None and (language, cloud_name) != (template.language, template.cloud_name):
+        field = "language" if language != template.language else "cloud_name"
+        raise Conflict("This template comes from WhatsApp; its name and language there stay.", field=field)
+    if tag(language) != tag(template.language) and await _variant(tx, template_id, language) is not None:
+        raise Conflict(f"There is a variant in {language} already.", field="language", hint="Delete the variant first.")
+    template.language, template.cloud_name = language, cloud_name
     name = changes.get("name", template.name)
     if name != template.name and (await tx.execute(select(Template.id).where(Template.name == name))).first():
         raise Conflict(f"There is a template named {name!r} already.", field="name")

@@ -129,3 +129,45 @@ async def test_the_kill_switch(api: httpx.AsyncClient) -> None:
     off = (await api.put("/api/v3/sending", json={"on": False, "reason": "wrong price"})).json()
     assert (off["on"], off["reason"]) == (False, "wrong price")
     assert (await api.get("/api/v3/sending")).json() == off
+
+
+async def test_a_draft_is_changed_and_nothing_else_is(server: Any, api: httpx.AsyncClient) -> None:
+    campaign_id = await prepared(server, api)
+    at = f"/api/v3/campaigns/{campaign_id}"
+    changes = {"name": "summer", "audience": {"all": True}, "quiet_hours": {"from": "21:00", "to": "09:00"}}
+    key = {"Idempotency-Key": "once"}
+    changed = await api.patch(at, json=changes, headers=key)
+    assert (
+        changed.json().items() >= {"name": "summer", "purpose": "service", "state": "draft", "timezone": None}.items()
+    )
+    assert changed.json()["quiet_hours"] == changes["quiet_hours"]
+    assert (await api.patch(at, json=changes, headers=key)).headers["Idempotency-Replayed"] == "true"
+    assert (await api.patch(at, json={"quiet_hours": None, "name": None})).json()["quiet_hours"] is None
+    events = (await api.get("/api/v3/events", params={"since": 0})).json()["data"]
+    assert [one["type"] for one in events].count("campaign.changed") == 2
+    for wrong, field in (
+        ({"sender_id": 99}, "sender_id"),
+        ({"template_id": 99}, "template_id"),
+        ({"audience": {"segment": 99}}, "audience"),
+        ({"audience": {}}, "audience"),
+        ({"purpose": "Bad purpose"}, "purpose"),
+        ({"quiet_hours": {"from": "25:00", "to": "09:00"}}, "quiet_hours"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"name": " "}, "name"),
+        ({"state": "running"}, "state"),
+    ):
+        refused = await api.patch(at, json=wrong)
+        assert refused.status_code in (404, 422), refused.text
+        assert refused.json()["error"]["field"] == field
+    await api.post(f"{at}/launch")
+    refused = await api.patch(at, json={"name": "winter"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (409, "state")
+
+
+async def test_lists_are_asked_for_a_name(server: Any, api: httpx.AsyncClient) -> None:
+    await prepared(server, api)
+    await api.post("/api/v3/segments", json={"name": "s", "filter": "has x"})
+    for what, name in (("campaigns", "spring"), ("templates", "t"), ("segments", "s"), ("senders", "shop")):
+        found = (await api.get(f"/api/v3/{what}", params={"name": name})).json()["data"]
+        assert [one["name"] for one in found] == [name]
+        assert (await api.get(f"/api/v3/{what}", params={"name": name.upper()})).json()["data"] == []

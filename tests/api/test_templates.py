@@ -105,3 +105,14 @@ async def test_templates_are_synced(server: Any, api: httpx.AsyncClient, connect
     assert (await api.patch("/api/v3/templates/1", json={"body": "Bye {name}"})).status_code == 422
     assert (await api.put("/api/v3/templates/1/variants/ar", json={"body": "x"})).status_code == 409
     assert (await api.post("/api/v3/senders/9/sync-templates")).status_code == 404
+
+
+async def test_language_and_cloud_name_of_one_made_by_hand(api: httpx.AsyncClient) -> None:
+    made = (await api.post("/api/v3/templates", json={"name": "by hand", "body": "Hi"})).json()
+    at = f"/api/v3/templates/{made['id']}"
+    changed = (await api.patch(at, json={"language": "en_US", "cloud_name": "hi"})).json()
+    assert (changed["language"], changed["cloud_name"]) == ("en_US", "hi")
+    assert (await api.patch(at, json={"cloud_name": None})).json()["cloud_name"] is None
+    await api.put(f"{at}/variants/ar", json={"body": "أهلا"})
+    refused = await api.patch(at, json={"language": "AR"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (409, "language")

@@ -1,7 +1,7 @@
 """One message to an audience, and what became of each person."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -165,8 +165,17 @@ class Campaigns(Resource[C]):
         return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, state: str | None = None, limit: int = 100) -> Pages[Campaign]:
-        return pages("/campaigns", Campaign, state=state, limit=limit)
+    def list(self, *, state: str | None = None, name: str | None = None, limit: int = 100) -> Pages[Campaign]:
+        """All, or those in a state or of exactly this name; several campaigns may have one name."""
+        return pages("/campaigns", Campaign, state=state, name=name, limit=limit)
+
+    @call
+    def change(
+        self, campaign_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Ask[Campaign]:
+        """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours and timezone, as REST
+        takes them: {"audience": {"tag": "vip"}}. Refused once the campaign was launched."""
+        return write("PATCH", f"/campaigns/{campaign_id}", Campaign, json=changes, key=idempotency_key)
 
     @call
     def get(self, campaign_id: int) -> Ask[Campaign]:

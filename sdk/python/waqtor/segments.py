@@ -36,8 +36,9 @@ class Segments(Resource[C]):
         return write("POST", "/segments", Segment, json={"name": name, **_filter(filter)}, key=idempotency_key)
 
     @paged
-    def list(self, *, limit: int = 100) -> Pages[Segment]:
-        return pages("/segments", Segment, limit=limit)
+    def list(self, *, name: str | None = None, limit: int = 100) -> Pages[Segment]:
+        """All, or the one of exactly this name."""
+        return pages("/segments", Segment, name=name, limit=limit)
 
     @call
     def get(self, segment_id: int) -> Ask[Segment]:

@@ -103,8 +103,9 @@ class Senders(Resource[C]):
         return write("POST", "/senders", Sender, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, limit: int = 100) -> Pages[Sender]:
-        return pages("/senders", Sender, limit=limit)
+    def list(self, *, name: str | None = None, limit: int = 100) -> Pages[Sender]:
+        """All, or the one of exactly this name."""
+        return pages("/senders", Sender, name=name, limit=limit)
 
     @call
     def get(self, sender_id: int) -> Ask[Sender]:

@@ -72,8 +72,9 @@ class Templates(Resource[C]):
         return write("POST", "/templates", Template, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, limit: int = 100) -> Pages[Template]:
-        return pages("/templates", Template, limit=limit)
+    def list(self, *, name: str | None = None, limit: int = 100) -> Pages[Template]:
+        """All, or the one of exactly this name."""
+        return pages("/templates", Template, name=name, limit=limit)
 
     @call
     def get(self, template_id: int) -> Ask[Template]:
@@ -83,7 +84,8 @@ class Templates(Resource[C]):
     def change(
         self, template_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Ask[Template]:
-        """`changes` names any of name, body, defaults and header. Refused while a campaign sends it."""
+        """`changes` names any of name, body, defaults, header, and of one made by hand language and cloud_name. Refused
+        while a campaign sends it."""
         return write("PATCH", f"/templates/{template_id}", Template, json=changes, key=idempotency_key)
 
     @call
