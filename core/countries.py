@@ -4,6 +4,7 @@ A calling code is a country's own, or shared. Of the shared ones +1 and +7 are t
 it; the others (+44 is also Jersey's) count for their main country.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import phonenumbers
@@ -31,6 +32,20 @@ def prefixes(country: str) -> tuple[str, ...]:
             hint=f'country = "{main}" means both.',
         )
     return (f"+{code}",)
+
+
+def spans(begins: Iterable[str]) -> list[tuple[str, str]]:
+    """What begins so lies, byte by byte, in these: from the first text up to, and without, the second."""
+    found: list[tuple[str, str]] = []
+    for begin in sorted(set(begins)):
+        after = f"+{int(begin) + 1}"
+        if len(after) > len(begin):
+            after = f"{begin[:-1]}:"  # what comes after 9
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], after))
+        else:
+            found.append((begin, after))
+    return found
 
 
 @cache

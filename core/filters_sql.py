@@ -39,6 +39,7 @@ Condition = ColumnElement[bool]
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _GLOB_DAY = "-".join(("[0-9]" * 4, "[0-9]" * 2, "[0-9]" * 2))
 _DAYS_AGO = re.compile(r"([0-9]{1,5}) days? ago")
+_MAX_SPANS = 16  # each is compared with, row by row
 _RECEIPT = {"received": 2, "read": 3}
 _TEXTS = {"name": Contact.name, "language": Contact.language, "timezone": Contact.timezone}
 
@@ -78,16 +79,26 @@ def _compare(one: Compare, about: About) -> Condition:
         case "tag":
             return _belongs(ContactTag.tag, ContactTag.contact_id, one, about)
         case "country":
-            begins = [begin for value in _equal_texts(one) for begin in countries.prefixes(value)]
-            by_length = {len(begin): [other for other in begins if len(other) == len(begin)] for begin in begins}
-            fits = [func.substr(Identity.value, 1, length).in_(some) for length, some in by_length.items()]
-            return exists().where(Identity.contact_id == Contact.id, Identity.kind == "phone", or_(false(), *fits))
+            is_of = [_is_of(value, about) for value in _equal_texts(one)]
+            return exists().where(Identity.contact_id == Contact.id, Identity.kind == "phone", or_(false(), *is_of))
         case "created":
             return _in_time(one, about.now, since=lambda moment: Contact.created_at >= moment)
         case "last_seen":
             return and_(_seen(), _in_time(one, about.now, since=lambda moment: _seen(Chat.last_in_at >= moment)))
         case _:
             return _text(_TEXTS[one.field], one, about)
+
+
+def _is_of(country: str, about: About) -> Condition:
+    """By the span in which its numbers lie: the database knows how many that are, and so how to join. The many areas
+    of a country within +1 are looked up in one list, within one span around them."""
+    begins = countries.prefixes(country)
+    spans = countries.spans(begins)
+    number = collate(Identity.value, "C") if about.is_postgres else Identity.value
+    if len(spans) <= _MAX_SPANS:
+        return or_(false(), *(and_(number >= first, number < after) for first, after in spans))
+    areas = func.substr(Identity.value, 1, len(begins[0])).in_(begins)
+    return and_(number >= spans[0][0], number < spans[-1][1], areas)
 
 
 def _has(field: str) -> Condition:

@@ -186,6 +186,17 @@ def test_a_number_belongs_to_its_country_and_to_no_other() -> None:
     assert shown > 400
 
 
+@pytest.mark.parametrize("country", ["SA", "US", "CA", "JM", "KZ", "RU"])
+def test_the_spans_of_a_country_hold_its_numbers_and_no_others(country: str) -> None:
+    begins = countries.prefixes(country)
+    spans = countries.spans(begins)
+    assert all(spans[place][1] < spans[place + 1][0] for place in range(len(spans) - 1))
+    for first in ("+1", "+7", "+96"):
+        for digits in range(1000):
+            text = f"{first}{digits:03}5550123"
+            assert any(start <= text < after for start, after in spans) == text.startswith(begins), text
+
+
 @pytest.mark.parametrize("country", ["XX", "", "JE", "966"])
 def test_a_country_that_cannot_be_told_is_refused(country: str) -> None:
     with pytest.raises(Invalid):
