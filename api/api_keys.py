@@ -6,13 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, Field
 
-from api.auth import Scope, needs
+from api.auth import needs
 from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
 from core import apikeys
+from core.roles import Scope
 
 router = APIRouter(
     prefix="/api/v3/api-keys", tags=["api-keys"], route_class=Once, dependencies=[Depends(needs("admin"))]

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from api.auth import authenticate
 from api.deps import Work, get_platform
+from api.masking import hide_numbers, sees_numbers
 from api.requests import whole
 from core import idempotency
 from core.idempotency import Answer, Ask
@@ -32,14 +33,15 @@ DOCUMENTED: dict[str, Any] = {
 
 
 class Signed(APIRoute):
-    """Only with a valid API key; without one not even the body is read."""
+    """Only for who is known; of anybody else not even the body is read. Who may not see numbers gets none."""
 
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
 
         async def signed(request: Request) -> Response:
-            request.state.api_key = await authenticate(request)
-            return await handle(request)
+            principal = request.state.principal = await authenticate(request)
+            response = await handle(request)
+            return response if sees_numbers(principal) else hide_numbers(response)
 
         return signed
 
@@ -53,7 +55,11 @@ class Once(Signed):
         route = self.path_format
 
         async def once(request: Request) -> Response:
-            request.state.api_key = await authenticate(request)
+            principal = request.state.principal = await authenticate(request)
+            response = await carried_out(request)
+            return response if sees_numbers(principal) else hide_numbers(response)
+
+        async def carried_out(request: Request) -> Response:
             if request.method in ("GET", "HEAD"):
                 return await handle(request)
             request._body = await whole(request, limit=MAX_BODY_BYTES)
@@ -83,7 +89,7 @@ def asked(request: Request, route: str, body: "hashlib._Hash") -> Ask | None:
         return None
     about = hashlib.sha256(f"{request.url.path}?{request.url.query}\n{body.hexdigest()}".encode())
     return Ask(
-        principal=f"api_key:{request.state.api_key.id}",
+        principal=request.state.principal.ref,
         route=f"{request.method} {route}",
         key=key,
         body_hash=about.hexdigest(),

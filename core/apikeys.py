@@ -13,9 +13,10 @@ from core.database import Tx
 from core.errors import Invalid, NotFound, NotSignedIn
 from core.events import ApiKeyMoved, publish
 from core.models import ApiKey
+from core.roles import SCOPE_NAMES
 
-SCOPES = ("read", "write", "send", "admin")
-"""read: look. write: contacts, templates, campaigns. send: start and stop sending. admin: all, and keys and secrets."""
+SCOPES = SCOPE_NAMES
+"""What each may do: core/roles.py."""
 
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32  # of such length a plain hash is as good as a slow one: nobody guesses it
@@ -88,10 +89,6 @@ async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
 async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[ApiKey]:
     rows = await tx.execute(select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit))
     return rows.scalars().all()
-
-
-def allows(key: ApiKey, scope: str) -> bool:
-    return scope in key.scopes or "admin" in key.scopes
 
 
 def _hash(secret: str) -> str:

@@ -8,9 +8,11 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from api import permissions
 from api.app import ROUTERS
+from api.auth import demanded
 from api.idempotent import Once, Signed
-from core import apikeys
+from core import apikeys, roles
 from fakes import FakeClock
 
 OPEN = {
@@ -41,12 +43,17 @@ def routes() -> Iterator[tuple[str, str, APIRoute]]:
                 yield method, route.path, route
 
 
-def test_every_route_but_a_few_demands_a_key_and_a_scope() -> None:
+def test_every_route_but_a_few_demands_a_permission() -> None:
     for method, path, route in routes():
         if (method, path) in OPEN:
+            assert demanded(route) is None, path
             continue
         assert isinstance(route, Signed), path
-        assert any(hasattr(one.call, "scope") for one in route.dependant.dependencies), path
+        assert demanded(route) in roles.PERMISSIONS, path
+
+
+def test_the_page_about_permissions_is_what_the_code_does() -> None:
+    assert permissions.PATH.read_text() == permissions.generated(), "run: python -m api.permissions"
 
 
 def test_every_write_is_one_transaction_with_an_idempotency_key() -> None:

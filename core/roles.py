@@ -1,0 +1,116 @@
+"""Who may do what: the one table. Every route names a permission; `docs/permissions.md` is written from here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+Permission = Literal[
+    "contacts.read",
+    "contacts.write",
+    "contacts.export",
+    "numbers.read",
+    "recipients.read",
+    "messages.read",
+    "messages.send",
+    "templates.read",
+    "templates.write",
+    "campaigns.read",
+    "campaigns.write",
+    "campaigns.send",
+    "sending.stop",
+    "senders.read",
+    "senders.pause",
+    "senders.manage",
+    "events.read",
+    "keys.manage",
+    "users.manage",
+    "audit.read",
+    "account.own",
+]
+Role = Literal["admin", "user", "viewer", "auditor"]
+Scope = Literal["read", "write", "send", "admin"]
+
+PERMISSIONS: Mapping[Permission, str] = {
+    "contacts.read": "look at people, segments and attributes",
+    "contacts.write": "add, import, change and merge people, opt them out; segments and attributes",
+    "contacts.export": "take lists of people away as a file",
+    "numbers.read": "see phone numbers whole; without it they come as `+9665•••••67`",
+    "recipients.read": "see what became of each person in a campaign",
+    "messages.read": "read chats",
+    "messages.send": "write to one person",
+    "templates.read": "look at templates",
+    "templates.write": "make, change and sync templates",
+    "campaigns.read": "look at campaigns and their progress",
+    "campaigns.write": "make campaigns",
+    "campaigns.send": "launch, pause, resume and cancel campaigns; retry, resend",
+    "sending.stop": "turn the kill switch",
+    "senders.read": "look at senders",
+    "senders.pause": "pause and resume a sender",
+    "senders.manage": "add and change senders, give them tokens",
+    "events.read": "read the event log",
+    "keys.manage": "make and revoke API keys",
+    "users.manage": "invite and change people who sign in",
+    "audit.read": "read the audit log",
+    "account.own": "one's own account: profile, password, second factor, sign-ins",
+}
+ALL: frozenset[Permission] = frozenset(PERMISSIONS)
+
+_LOOKING: frozenset[Permission] = frozenset(
+    {
+        "contacts.read",
+        "recipients.read",
+        "templates.read",
+        "campaigns.read",
+        "senders.read",
+        "events.read",
+        "account.own",
+    }
+)
+_DOING: frozenset[Permission] = frozenset(
+    {
+        "messages.read",
+        "messages.send",
+        "numbers.read",
+        "contacts.write",
+        "contacts.export",
+        "templates.write",
+        "campaigns.write",
+        "campaigns.send",
+        "sending.stop",
+        "senders.pause",
+    }
+)
+ROLES: Mapping[Role, frozenset[Permission]] = {
+    "admin": ALL,
+    "user": _LOOKING | _DOING,
+    "viewer": _LOOKING | {"messages.read"},
+    "auditor": _LOOKING | {"audit.read"},
+}
+SCOPES: Mapping[Scope, frozenset[Permission]] = {
+    "read": _LOOKING - {"account.own"} | {"messages.read", "numbers.read", "contacts.export"},
+    "write": frozenset({"contacts.write", "templates.write", "campaigns.write", "numbers.read"}),
+    "send": frozenset({"campaigns.send", "sending.stop", "senders.pause", "messages.send", "numbers.read"}),
+    "admin": ALL - {"account.own"},  # a key is nobody's account
+}
+
+AUDITED: frozenset[Permission] = frozenset(
+    {"campaigns.send", "sending.stop", "senders.pause", "senders.manage", "keys.manage", "users.manage", "audit.read"}
+)
+"""What is done with these is written into the audit log, whoever does it."""
+ABOUT_PEOPLE: frozenset[Permission] = frozenset(
+    {"contacts.read", "contacts.export", "recipients.read", "messages.read"}
+)
+"""Looking at these is reading personal data: written into the audit log when a person does it."""
+
+
+def of_role(role: str) -> frozenset[Permission]:
+    """Nothing, for a role that is none."""
+    return next((may for name, may in ROLES.items() if name == role), frozenset())
+
+
+def of_scopes(scopes: Iterable[str]) -> frozenset[Permission]:
+    given = set(scopes)
+    return frozenset().union(*(may for name, may in SCOPES.items() if name in given))
+
+
+ROLE_NAMES: tuple[Role, ...] = get_args(Role)
+SCOPE_NAMES: tuple[Scope, ...] = get_args(Scope)
