@@ -41,6 +41,7 @@ from connectors.cloud_webhook import parse
 from core import bus, inbox
 from core.bootstrap import Platform, build
 from core.errors import WaqtorError
+from core.outbox import Outbox
 from core.ports import Clock, Connectors, Jobs
 from core.settings import Settings
 
@@ -64,7 +65,7 @@ TAGS = [
     {"name": "senders", "description": "WhatsApp accounts that write."},
     {"name": "campaigns", "description": "One message to an audience, and what became of it for each person."},
     {"name": "sending", "description": "The kill switch for everything that leaves."},
-    {"name": "messages", "description": "What was written, in both directions."},
+    {"name": "messages", "description": "What was written, in both directions; one message or many to write."},
     {"name": "events", "description": "What happened, in order and without a gap."},
     {"name": "api-keys", "description": "Keys by which programs come in."},
     {"name": "whatsapp", "description": "What WhatsApp posts to us."},
@@ -120,9 +121,11 @@ def create_app(
             app.state.known_secrets = cloud.KnownSecrets(platform)
             app.state.background = Background()
             app.state.importing = Importing(platform)
+            app.state.outbox = Outbox(platform)
             await stack.enter_async_context(_beside(app.state.storing.run()))
             await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
             await stack.enter_async_context(_beside(app.state.importing.run()))
+            await stack.enter_async_context(_beside(app.state.outbox.run()))
             if platform.database.is_postgres:
                 await stack.enter_async_context(_beside(_relay(platform)))
             yield

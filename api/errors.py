@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -136,6 +136,11 @@ async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     field, message, hint = _first(error.errors())
     return answer(request.state.request_id, status=422, code="invalid", message=message, field=field, hint=hint)
+
+
+def first_wrong(error: ValidationError) -> tuple[str | None, str, str | None]:
+    """Field, message and hint, as of a whole request that were this."""
+    return _first([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
 
 
 def _first(errors: Sequence[Any]) -> tuple[str | None, str, str | None]:

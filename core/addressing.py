@@ -8,7 +8,7 @@ from core import templates
 from core.content import Content
 from core.ports import Address, AddressKind
 
-_PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
+PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def addressed(rows: Iterable[Row], family: templates.Family) -> Addressed:
     found = Addressed()
     ranks: dict[int, int] = {}
     for row in rows:
-        rank = _PREFERRED.get(row.kind or "", 9)
+        rank = PREFERRED.get(row.kind or "", 9)
         if row.key in ranks and ranks[row.key] <= rank:
             continue
         if row.value is None or row.kind is None:

@@ -203,6 +203,11 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
         while await planning.plan_chunk(tx, campaign.id, at=now):
             pass
         doubtful += await _doubt(tx, campaign.id, now=now)
+    single = update(Message).where(Message.state == "queued", Message.recipient_id.is_(None))
+    waited = await tx.execute(
+        single.values(state="unknown", reason=RESTORED, settled_at=now).execution_options(synchronize_session=False)
+    )
+    doubtful += int(waited.rowcount)  # type: ignore[attr-defined]
     return len(paused), doubtful
 
 

@@ -1,11 +1,12 @@
-"""The loop of one run: each turn is one transaction that settles what came back and commits the next intents."""
+"""The loop that sends: each turn is one transaction that settles what came back and commits the next intents."""
 
 import asyncio
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from core import campaigns, sending, settling, templates
@@ -20,8 +21,8 @@ _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
 _GATHER = 64  # … or as soon as there are this many
 _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
-_LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
-_LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
+LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
+LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
 TOKEN_REPLACED = "token_replaced"  # noqa: S105  a reason
 logger = logging.getLogger(__name__)
@@ -35,35 +36,41 @@ class Rest:
     handed_over: int
 
 
-class Dispatcher:
-    """Sends one campaign from this process. At most `send_concurrency` intents are without a settled answer at
-    any time, so that a kill leaves no more than that in doubt."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one turn decided; taken over only after its commit."""
 
-    def __init__(
-        self,
-        platform: Platform,
-        connector: Connector,
-        campaign_id: int,
-        *,
-        run_token: str,
-        opened_with: bytes | None = None,
-    ) -> None:
-        """`opened_with`: the sender's secrets that the connector has, to notice when they were replaced."""
+    intents: list[Intent]
+    stop: str | None
+    wait_s: float
+    claims: list[Claimed] = field(default_factory=list)
+
+
+class Loop(ABC):
+    """Hands over what each turn commits to, until a turn says to stop. What a turn takes up, its heir knows. At most
+    so many intents as that allows are without a settled answer at any time: a kill leaves no more in doubt."""
+
+    def __init__(self, platform: Platform, connector: Connector, *, name: str) -> None:
+        """`name` is what the log calls it by."""
         self._platform = platform
         self._settings = platform.settings
         self._connector = connector
-        self._campaign_id = campaign_id
-        self._run_token = run_token
-        self._opened_with = opened_with
+        self._name = name
         self._claims: list[Claimed] = []
         self._answers: list[Answer] = []
         self._flying: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        self._family: Family | None = None
         self._stop: str | None = None
         self._handed_over = 0
         self._unsettled = 0
-        self._lease_until = datetime.min.replace(tzinfo=UTC)
+
+    @abstractmethod
+    async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> Plan:
+        """What one turn does in its transaction. Once `_stop` is set it commits to nothing more."""
+
+    @abstractmethod
+    def _rolled_back(self, plan: Plan) -> None:
+        """The transaction failed, or whether it committed is not known: nothing was handed over."""
 
     async def run(self, *, seconds: float) -> Rest:
         """Send until the queue is empty, the gate shuts or the time is up; returns with everything settled."""
@@ -83,21 +90,19 @@ class Dispatcher:
     async def _turn(self) -> float:
         """One transaction. Returns the seconds until there is something to do, if nothing comes back before."""
         answers, self._answers = self._answers, []
-        plan = _Plan(intents=[], claims=[], stop=None, wait_s=0)
+        plan = Plan(intents=[], stop=None, wait_s=0)
         try:
             async with self._platform.database.transaction() as tx:
                 plan = await self._settle_and_intend(tx, answers)
         except BaseException as error:
             # Whether or not the commit went through, nothing was handed over for these intents: that is their
             # answer. The answers that were to be written down are still to be, also when we are being stopped.
-            # Of the claims, those before and those after may be ours: which ones, their tokens tell.
             self._answers += answers + [Answer(one, Expired("not_handed_over")) for one in plan.intents]
             self._unsettled += len(plan.intents)
-            self._claims = list({(one.recipient_id, one.token): one for one in self._claims + plan.claims}.values())
-            self._lease_until = datetime.min.replace(tzinfo=UTC)  # renewed or not, that may be rolled back
+            self._rolled_back(plan)
             if not is_passing(error):
                 raise
-            logger.warning("turn_failed campaign=%s error=%s", self._campaign_id, type(error).__name__)
+            logger.warning("turn_failed %s error=%s", self._name, type(error).__name__)
             await asyncio.sleep(_RETRY_S)
             return 0.0
         self._claims, self._stop = plan.claims, plan.stop
@@ -109,7 +114,81 @@ class Dispatcher:
             task.add_done_callback(self._flying.discard)
         return plan.wait_s
 
-    async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> "_Plan":
+    async def _hand_over(self, intent: Intent) -> None:
+        result: Accepted | SendError
+        try:
+            await asyncio.sleep(intent.write_at - time.monotonic())
+            result = await self._connector.send(intent.outgoing)
+        except SendError as error:
+            result = error
+        except Exception as error:  # a connector that breaks its contract must not lose the answer: it is in doubt
+            logger.exception("connector_broke %s", self._name)
+            result = Ambiguous("connector_broke", type(error).__name__)
+        self._answers.append(Answer(intent, result))
+        self._woken.set()
+
+    async def _wait(self, wait_s: float) -> None:
+        if not self._platform.database.is_postgres:
+            await asyncio.sleep(_BREATH_S)
+        if not self._answers and wait_s:
+            await self._until_woken(min(wait_s, LOOK_S))
+        enough = min(_GATHER, self._unsettled)
+        until = time.monotonic() + _GATHER_S
+        while 0 < len(self._answers) < enough and (left := until - time.monotonic()) > 0:
+            await self._until_woken(left)
+
+    async def _until_woken(self, seconds: float) -> None:
+        self._woken.clear()
+        # Not wait_for(): before Python 3.12 it swallows a cancellation that comes together with the answer.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    async def _wind_up(self) -> None:
+        """Stopped half-way: what was handed over still gets its answer, what was not goes back to the queue."""
+        self._stop = "cancelled"
+        until = time.monotonic() + self._settings.send_by_s + self._settings.request_timeout_s
+        if self._flying:
+            await asyncio.wait(self._flying, timeout=until - time.monotonic())
+        try:
+            await self._turn()
+            while self._answers and time.monotonic() < until:
+                await self._turn()
+        except Exception:  # one answer that the database will not have must not take the others with it
+            logger.exception("answers_refused %s", self._name)
+            await self._settle_singly()
+
+    async def _settle_singly(self) -> None:
+        answers = self._answers
+        for answer in answers:
+            self._answers = [answer]
+            try:
+                await self._turn()
+            except Exception:  # this answer is refused; the next ones are not to be lost with it
+                logger.exception("answer_refused %s message=%s", self._name, answer.intent.message_id)
+
+
+class Dispatcher(Loop):
+    """Sends one campaign from this process; at most `send_concurrency` intents are without a settled answer."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        connector: Connector,
+        campaign_id: int,
+        *,
+        run_token: str,
+        opened_with: bytes | None = None,
+    ) -> None:
+        """`opened_with`: the sender's secrets that the connector has, to notice when they were replaced."""
+        super().__init__(platform, connector, name=f"campaign={campaign_id}")
+        self._campaign_id = campaign_id
+        self._run_token = run_token
+        self._opened_with = opened_with
+        self._family: Family | None = None
+        self._lease_until = datetime.min.replace(tzinfo=UTC)
+
+    async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> Plan:
         monotonic = time.monotonic()
         now = await self._platform.clock.now(tx)
         gate = await sending.gate(tx, self._campaign_id)
@@ -119,7 +198,7 @@ class Dispatcher:
         stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
         if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"
-        if stop is None and gate.sender.next_slot - now.timestamp() > _LONG_WAIT_S:
+        if stop is None and gate.sender.next_slot - now.timestamp() > LONG_WAIT_S:
             stop = "no_slot"
         claims = self._claims
         if stop is None:
@@ -127,10 +206,10 @@ class Dispatcher:
             stop = None if claims else "queue_empty"
         if stop is not None:
             await sending.release(tx, claims)
-            return _Plan(intents=[], claims=[], stop=stop, wait_s=_LOOK_S)
+            return Plan(intents=[], claims=[], stop=stop, wait_s=LOOK_S)
         free = self._settings.send_concurrency - (self._unsettled - len(answers))
         if free <= 0:
-            return _Plan(intents=[], claims=claims, stop=None, wait_s=_LOOK_S)
+            return Plan(intents=[], claims=claims, stop=None, wait_s=LOOK_S)
         intended = await sending.intend(
             tx,
             gate,
@@ -142,8 +221,8 @@ class Dispatcher:
         )
         left = intended.kept + claims[free:]
         is_paced = bool(intended.kept)
-        wait_s = max(intended.wait_s, self._settings.pace_ahead_s / 2) if is_paced else 0.0 if not left else _LOOK_S
-        return _Plan(intents=intended.intents, claims=left, stop=None, wait_s=wait_s)
+        wait_s = max(intended.wait_s, self._settings.pace_ahead_s / 2) if is_paced else 0.0 if not left else LOOK_S
+        return Plan(intents=intended.intents, claims=left, stop=None, wait_s=wait_s)
 
     async def _hold_lease(self, tx: Tx, *, now: datetime) -> bool:
         """Renewed when half of it is used; till then nobody else can have it."""
@@ -172,65 +251,7 @@ class Dispatcher:
             settings=self._settings,
         )
 
-    async def _hand_over(self, intent: Intent) -> None:
-        result: Accepted | SendError
-        try:
-            await asyncio.sleep(intent.write_at - time.monotonic())
-            result = await self._connector.send(intent.outgoing)
-        except SendError as error:
-            result = error
-        except Exception as error:  # a connector that breaks its contract must not lose the answer: it is in doubt
-            logger.exception("connector_broke campaign=%s", self._campaign_id)
-            result = Ambiguous("connector_broke", type(error).__name__)
-        self._answers.append(Answer(intent, result))
-        self._woken.set()
-
-    async def _wait(self, wait_s: float) -> None:
-        if not self._platform.database.is_postgres:
-            await asyncio.sleep(_BREATH_S)
-        if not self._answers and wait_s:
-            await self._until_woken(min(wait_s, _LOOK_S))
-        enough = min(_GATHER, self._unsettled)
-        until = time.monotonic() + _GATHER_S
-        while 0 < len(self._answers) < enough and (left := until - time.monotonic()) > 0:
-            await self._until_woken(left)
-
-    async def _until_woken(self, seconds: float) -> None:
-        self._woken.clear()
-        # Not wait_for(): before Python 3.12 it swallows a cancellation that comes together with the answer.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-
-    async def _wind_up(self) -> None:
-        """Stopped half-way: what was handed over still gets its answer, what was not goes back to the queue."""
-        self._stop = "cancelled"
-        until = time.monotonic() + self._settings.send_by_s + self._settings.request_timeout_s
-        if self._flying:
-            await asyncio.wait(self._flying, timeout=until - time.monotonic())
-        try:
-            await self._turn()
-            while self._answers and time.monotonic() < until:
-                await self._turn()
-        except Exception:  # one answer that the database will not have must not take the others with it
-            logger.exception("answers_refused campaign=%s", self._campaign_id)
-            await self._settle_singly()
-
-    async def _settle_singly(self) -> None:
-        answers = self._answers
-        for answer in answers:
-            self._answers = [answer]
-            try:
-                await self._turn()
-            except Exception:  # this answer is refused; the next ones are not to be lost with it
-                logger.exception("answer_refused campaign=%s message=%s", self._campaign_id, answer.intent.message_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What one turn decided; taken over only after its commit."""
-
-    intents: list[Intent]
-    claims: list[Claimed]
-    stop: str | None
-    wait_s: float
+    def _rolled_back(self, plan: Plan) -> None:
+        # Of the claims, those before and those after may be ours: which ones, their tokens tell.
+        self._claims = list({(one.recipient_id, one.token): one for one in self._claims + plan.claims}.values())
+        self._lease_until = datetime.min.replace(tzinfo=UTC)  # renewed or not, that may be rolled back

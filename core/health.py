@@ -54,7 +54,7 @@ async def budget(tx: Tx, sender: Sender, *, now: datetime) -> Budget:
     left = await pacing.allowance(tx, sender, now=now)
     last = (
         select(Message.at, Message.delivered_at, Message.read_at)
-        .where(Message.sender_id == sender.id, Message.direction == "out")
+        .where(Message.sender_id == sender.id, Message.direction == "out", Message.state != "queued")
         .order_by(Message.id.desc())
         .limit(_LOOKED_AT)
         .subquery()

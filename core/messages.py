@@ -10,10 +10,11 @@ from sqlalchemy import insert, select
 from core import bulk, consents, contacts
 from core.content import Text, content_adapter
 from core.database import Tx, is_postgres
+from core.errors import NotFound
 from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
 from core.keys import MasterKey
 from core.models import Message
-from core.ports import Inbound, PermanentRecipient, PreferenceChanged, Receipt
+from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt
 from core.senders import by_phone_number_id
 
 # queued     waits for its turn (again): nothing of it is with WhatsApp
@@ -39,6 +40,10 @@ SERVICE_WINDOW = timedelta(hours=24)
 def client_id(installation: str, kind: str, row: int) -> str:
     """Ours, equal for every attempt; in the form WhatsApp Web itself gives to messages."""
     return "3EB0" + blake2b(f"{installation}:{kind}:{row}".encode(), digest_size=9).hexdigest().upper()
+
+
+def address(message: Message) -> Address:
+    return Address("phone" if message.address.startswith("+") else "bsuid", message.address)
 
 
 async def mirror(tx: Tx, message_ids: Iterable[int]) -> None:
@@ -264,6 +269,13 @@ async def chat(tx: Tx, contact_id: int, *, before: int | None, limit: int) -> Se
     if before is not None:
         query = query.where(Message.id < before)
     return (await tx.execute(query)).scalars().all()
+
+
+async def get(tx: Tx, message_id: int) -> Message:
+    message = await tx.get(Message, message_id)
+    if message is None:
+        raise NotFound(f"There is no message {message_id}.", field="message_id")
+    return message
 
 
 async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:

@@ -102,8 +102,9 @@ def _this_week(rules: Rules, week: str) -> str:
     if not rules.caps_the_week:
         return "0"
     return f"""(
-        SELECT count(*) FROM messages m JOIN recipients r ON r.id = m.recipient_id
-        JOIN campaigns p ON p.id = r.campaign_id
+        SELECT count(*) FROM messages m LEFT JOIN recipients r ON r.id = m.recipient_id
+        LEFT JOIN campaigns p ON p.id = r.campaign_id
         WHERE m.contact_id = c.id AND m.direction = 'out' AND m.at > {week}
-        AND m.state NOT IN ('queued', 'failed') AND p.purpose NOT IN ('service', 'utility', 'authentication')
+        AND m.state NOT IN ('queued', 'failed')
+        AND COALESCE(m.purpose, p.purpose) NOT IN ('service', 'utility', 'authentication')
     )"""

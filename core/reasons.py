@@ -12,7 +12,9 @@ REASONS = {
     "cancelled": "The campaign was cancelled before this person's turn.",
     "merged": "The person turned out to be another contact of the same campaign.",
     "erased": "The person's record was erased before their turn.",
+    "expired": "It could not leave before the time it was to be sent by.",
     # queued: not yet
+    "conversation_cap": "The sender has opened as many conversations today as it may.",
     "quiet_hours": "It is night where the person is; the message goes in the morning.",
     "sender_paused": "The sender is paused.",
     "sender_blocked": "WhatsApp has restricted the sender.",

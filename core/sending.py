@@ -1,7 +1,7 @@
 """The one road a message leaves by: claim (lease) → intent, committed before any I/O → connector → settle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import token_hex
 
@@ -38,7 +38,7 @@ class Intent:
     """Committed: from here on only an answer or a proof tells what happened. `write_at` is monotonic seconds."""
 
     message_id: int
-    recipient_id: int
+    recipient_id: int | None
     token: str
     attempts: int
     outgoing: Outgoing
@@ -46,23 +46,43 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """May this campaign send now? Its rows are locked, so that no pause commits between the look and the intent."""
+class SenderGate:
+    """May this sender send now? Its row is locked, so that no pause commits between the look and the intent."""
 
-    campaign: Campaign
     sender: Sender
     is_on: bool
+    campaign: Campaign | None = None
 
     @property
     def shut(self) -> str | None:
         """Asked anew each time: settling an answer may pause the campaign or the sender."""
         if not self.is_on:
             return "sending_is_off"
-        if self.campaign.state != campaigns.RUNNING:
+        if self.campaign is not None and self.campaign.state != campaigns.RUNNING:
             return f"campaign_{self.campaign.state}"
         if self.sender.state != senders.ACTIVE:
             return f"sender_{self.sender.state}"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(SenderGate):
+    """May this campaign send now? Its row is locked too."""
+
+    campaign: Campaign = field(kw_only=True)
+
+
+async def sender_gate(tx: Tx, sender_id: int) -> SenderGate:
+    await senders.hold_switch(tx)
+    query = (
+        select(Sender, Switch.is_on)
+        .join(Switch, Switch.name == senders.SENDING)
+        .where(Sender.id == sender_id)
+        .with_for_update(key_share=True, of=Sender)
+        .execution_options(populate_existing=True)
+    )
+    sender, is_on = (await tx.execute(query)).one()
+    return SenderGate(sender=sender, is_on=is_on)
 
 
 async def gate(tx: Tx, campaign_id: int) -> Gate:
@@ -253,7 +273,7 @@ async def intend(
     committed = await _commit_to(tx, gate, chosen, token=token, settings=settings, now=now) if chosen else {}
     leaving = [claimed for claimed in chosen if claimed.client_id in committed]
     if leaving:
-        await _remember_talk(tx, gate.sender.id, leaving, now=now)
+        await remember_talk(tx, gate.sender.id, [claimed.contact_id for claimed in leaving], now=now)
         opened = sum(opens[: slots.count])
         await pacing.count(tx, gate.sender.id, messages=len(leaving), conversations=opened, now=now)
     await release(tx, lapsed)
@@ -346,7 +366,8 @@ def _stored(content: Content) -> dict[str, object]:
     return content.model_dump(mode="json")
 
 
-async def _remember_talk(tx: Tx, sender_id: int, leaving: Sequence[Claimed], *, now: datetime) -> None:
+async def remember_talk(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> None:
+    """We write to these now; none may be named twice."""
     cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
     await bulk.run(
         tx,
@@ -355,7 +376,7 @@ async def _remember_talk(tx: Tx, sender_id: int, leaving: Sequence[Claimed], *, 
         SELECT :sender, r.contact_id, {cast(":now")} FROM {bulk.table(tx, contact_id="bigint")} WHERE true
         ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at
         """,
-        ({"contact_id": claimed.contact_id} for claimed in leaving),
+        ({"contact_id": contact_id} for contact_id in contact_ids),
         sender=sender_id,
         now=now,
     )

@@ -16,7 +16,6 @@ from core.database import Tx, is_postgres
 from core.models import Message, Sender
 from core.ports import (
     Accepted,
-    Address,
     Connector,
     Deferred,
     Expired,
@@ -31,7 +30,7 @@ from core.ports import (
     SendError,
     SessionLost,
 )
-from core.sending import Gate, Intent
+from core.sending import Intent, SenderGate
 from core.settings import Settings
 
 _BACKOFF_S = (1.0, 5.0, 30.0, 120.0)
@@ -74,7 +73,7 @@ def _verdict(result: Accepted | SendError, *, attempts: int, max_attempts: int) 
 
 async def settle(
     tx: Tx,
-    gate: Gate,
+    gate: SenderGate,
     answers: Sequence[Answer],
     *,
     settings: Settings,
@@ -85,12 +84,13 @@ async def settle(
     was given up attaches as proof and is flagged `late`. What is said of a token since replaced has no
     consequence."""
     await _lock_messages(tx, [answer.intent.message_id for answer in answers])
-    is_over = gate.campaign.state == campaigns.CANCELLED
     rows = []
     for answer in answers:
         verdict = _verdict(answer.result, attempts=answer.intent.attempts, max_attempts=settings.max_attempts)
-        if verdict.state == "queued" and is_over:
+        if verdict.state == "queued" and gate.campaign is not None and gate.campaign.state == campaigns.CANCELLED:
             verdict = _Verdict("failed", "cancelled")
+        elif gate.campaign is None and isinstance(answer.result, PermanentTemplate):
+            verdict = _Verdict("failed", answer.result.code)  # there is no campaign that could wait for a better one
         rows.append(
             {
                 "id": answer.intent.message_id,
@@ -159,9 +159,17 @@ async def _hold_back(tx: Tx, rows: Sequence[dict[str, object]]) -> None:
             """,
             [{"id": row["id"], "not_before": row["not_before"]} for row in rows],
         )
+        await bulk.run(
+            tx,
+            f"""
+            UPDATE messages SET not_before = r.not_before FROM {bulk.table(tx, id="bigint", not_before="timestamptz")}
+            WHERE messages.id = r.id AND messages.recipient_id IS NULL AND messages.state = 'queued'
+            """,
+            [{"id": row["id"], "not_before": row["not_before"]} for row in rows],
+        )
 
 
-async def _draw_consequences(tx: Tx, gate: Gate, answers: Sequence[Answer], *, now: datetime) -> None:
+async def _draw_consequences(tx: Tx, gate: SenderGate, answers: Sequence[Answer], *, now: datetime) -> None:
     """Some errors say something about the sender, the template or the person, beyond this one message."""
     for answer in answers:
         match answer.result:
@@ -171,7 +179,7 @@ async def _draw_consequences(tx: Tx, gate: Gate, answers: Sequence[Answer], *, n
                 await senders.move(tx, gate.sender, senders.PAUSED, reason=code, at=now)
             case SenderBlocked(code=code):
                 await senders.move(tx, gate.sender, senders.BLOCKED, reason=code, at=now)
-            case PermanentTemplate(code=code) if gate.campaign.state == campaigns.RUNNING:
+            case PermanentTemplate(code=code) if gate.campaign is not None and gate.campaign.state == campaigns.RUNNING:
                 await campaigns.pause(tx, gate.campaign.id, reason=code, at=now)
             case PermanentRecipient(opted_out=True):
                 contact_id = (
@@ -301,10 +309,9 @@ async def _look_up(connector: Connector, doubt: Message) -> Found:
 
 
 def _as_outgoing(message: Message) -> Outgoing:
-    kind = "phone" if message.address.startswith("+") else "bsuid"
     return Outgoing(
         client_id=message.client_id or "",
-        to=Address(kind, message.address),  # type: ignore[arg-type]
+        to=messages.address(message),
         content=content_adapter.validate_python(message.content),
         send_by=0.0,
     )
@@ -326,6 +333,8 @@ async def _is_only_ours(tx: Tx, message_id: int, provider_id: str) -> bool:
                     other.contact_id == doubt.contact_id,
                     other.direction == "out",
                     other.provider_id.is_(None),
+                    # A single message that waits was never with WhatsApp; a campaign's may have been, and resent.
+                    or_(other.state != "queued", other.recipient_id.is_not(None)),
                 ),
             ),
         )

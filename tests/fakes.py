@@ -47,6 +47,8 @@ class FakeConnector:
     lookups: dict[str, Found] = field(default_factory=dict)
     says: SenderHealth = field(default_factory=lambda: SenderHealth(ok=True, detail=""))
     account_templates: list[AccountTemplate] = field(default_factory=list)
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By number: the answer comes once the event is set."""
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -56,6 +58,8 @@ class FakeConnector:
         try:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if (until := self.held.get(message.to.value)) is not None:
+                await until.wait()
             self.calls.append(message)
             answer = self.answering(message) if self.answering else Accepted(f"wamid.{message.client_id}")
             if isinstance(answer, SendError):

@@ -1,12 +1,15 @@
 """Short ways to a situation, for tests: people, a sender, a campaign under way."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from core import campaigns, contacts, planning, senders, templates
+from core import campaigns, contacts, messages, outbox, outgoing, planning, senders, templates
 from core.bootstrap import Platform
 from core.contacts import NewContact
+from core.content import Text
 from core.dispatch import Dispatcher, Rest
-from core.models import Campaign, Sender
+from core.models import Campaign, Message, Sender
+from core.outgoing import Wanted
 from core.ports import Connector
 
 
@@ -88,3 +91,29 @@ async def dispatched(
 async def progress(platform: Platform, campaign_id: int) -> campaigns.Progress:
     async with platform.database.reading() as tx:
         return await campaigns.progress(tx, campaign_id)
+
+
+async def a_message(platform: Platform, sender: Sender, **wanted: Any) -> Message:
+    """Accepted and queued: "hello" to contact 1 where nothing else is said."""
+    wanted = {"content": Text(body="hello")} | wanted
+    if "phone" not in wanted:
+        wanted = {"contact_id": 1} | wanted
+    async with platform.database.transaction() as tx:
+        return await outgoing.accept(
+            tx, platform, Wanted(sender_id=sender.id, **wanted), at=await platform.clock.now(tx)
+        )
+
+
+async def let_out(platform: Platform) -> list[str]:
+    """One lane of each sender that has something to send; why they ended."""
+    await outbox.expire(platform)
+    ended = []
+    for sender in await outbox.waiting(platform):
+        connector = await platform.connectors.open(senders.config(sender, platform.key))
+        ended.append((await outbox.Lane(platform, connector, sender).run(seconds=20)).why)
+    return ended
+
+
+async def reread(platform: Platform, message: Message) -> Message:
+    async with platform.database.reading() as tx:
+        return await messages.get(tx, message.id)

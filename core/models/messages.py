@@ -10,7 +10,10 @@ from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
 
 
 class Message(Base):
-    """One message in or out. Outgoing rows are the outbox: the intent is committed here before any I/O."""
+    """One message in or out. Outgoing rows are the outbox: the intent is committed here before any I/O.
+
+    A single message has no recipient, and what a campaign has for its own: `purpose`, `not_before` (always set),
+    `expires_at`, and in `reply_to` WhatsApp's id of the message it answers. `test_of` is a campaign it shows."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -21,6 +24,20 @@ class Message(Base):
             "lease_until",
             postgresql_where=text("state IN ('intent', 'in_doubt')"),
             sqlite_where=text("state IN ('intent', 'in_doubt')"),
+        ),
+        Index(
+            "ix_messages_outbox",
+            "sender_id",
+            "not_before",
+            "id",
+            postgresql_where=text("state = 'queued' AND recipient_id IS NULL"),
+            sqlite_where=text("state = 'queued' AND recipient_id IS NULL"),
+        ),
+        Index(
+            "ix_messages_expiring",
+            "expires_at",
+            postgresql_where=text("state = 'queued' AND recipient_id IS NULL AND expires_at IS NOT NULL"),
+            sqlite_where=text("state = 'queued' AND recipient_id IS NULL AND expires_at IS NOT NULL"),
         ),
     )
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -39,6 +56,11 @@ class Message(Base):
     late: Mapped[bool] = plain(Boolean, default=False)
     lease_token: Mapped[str | None] = plain(String(32))
     lease_until: Mapped[datetime | None] = plain(UtcDateTime)
+    purpose: Mapped[str | None] = plain(String(40))
+    not_before: Mapped[datetime | None] = plain(UtcDateTime)
+    expires_at: Mapped[datetime | None] = plain(UtcDateTime)
+    reply_to: Mapped[str | None] = personal(String(200), category="identity", purpose="show what is answered")
+    test_of: Mapped[int | None] = plain(BigInteger)
     at: Mapped[datetime] = personal(UtcDateTime, category="activity", purpose="show the chat")
     settled_at: Mapped[datetime | None] = plain(UtcDateTime)
     delivered_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="show receipts")

@@ -1,6 +1,7 @@
 """A restored installation knows what the old one knew, and writes to nobody by itself."""
 
 import gzip
+import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import insert, select, text
 
 import scenes
-from core import backup, campaigns, keys, retrying, schema, senders
+from core import backup, campaigns, keys, messages, retrying, schema, senders
 from core.bootstrap import Platform, build
 from core.database import Database, connect
 from core.errors import Conflict, Invalid, MasterKeyWrong
@@ -143,7 +144,7 @@ async def test_what_is_no_whole_backup_changes_nothing(platform: Platform, elsew
             await backup.read(elsewhere, platform.key, file)
         assert refused.value.field == "file"
         assert await _everything(elsewhere) == empty
-    file.write_bytes(gzip.compress(lines[0].replace(b"0002", b"0009") + b"\n"))
+    file.write_bytes(gzip.compress(re.sub(rb'"revision":"\d+"', b'"revision":"0009"', lines[0]) + b"\n"))
     with pytest.raises(Conflict, match="0009"):
         await backup.read(elsewhere, platform.key, file)
 
@@ -153,3 +154,15 @@ async def test_a_backup_needs_its_own_key(platform: Platform, elsewhere: Databas
     keys.init(tmp_path / "other.key")
     with pytest.raises(MasterKeyWrong):
         await backup.read(elsewhere, keys.load(tmp_path / "other.key"), tmp_path / "it.gz")
+
+
+async def test_of_a_single_message_that_waited_nobody_knows_whether_it_left(
+    platform: Platform, elsewhere: Database, tmp_path: Path
+) -> None:
+    await scenes.people(platform, 1)
+    message = await scenes.a_message(platform, await scenes.a_sender(platform))
+    await backup.write(platform.database, tmp_path / "b.gz", at=datetime.now(UTC))
+    assert (await backup.read(elsewhere, platform.key, tmp_path / "b.gz")).unknown == 1
+    async with elsewhere.reading() as tx:
+        found = await messages.get(tx, message.id)
+    assert (found.state, found.reason) == ("unknown", "restored")
