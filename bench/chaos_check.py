@@ -19,6 +19,12 @@ _MESSAGES = text(
     "  WHERE i.contact_id = r.contact_id) AS stopped_at"
     " FROM recipients r LEFT JOIN messages m ON m.recipient_id = r.id WHERE r.campaign_id IN :ids ORDER BY r.id"
 ).bindparams(bindparam("ids", expanding=True))
+_SINGLES = text(
+    "SELECT NULL AS recipient_id, NULL AS campaign_id, NULL AS recipient_state, NULL AS recipient_reason, m.*,"
+    " (SELECT min(s.created_at) FROM suppressions s JOIN identities i ON i.value_hash = s.identity_hash"
+    "  WHERE i.contact_id = m.contact_id) AS stopped_at"
+    " FROM messages m WHERE m.id IN :ids ORDER BY m.id"
+).bindparams(bindparam("ids", expanding=True))
 _OF_MESSAGE = {"intent": "sending", "in_doubt": "sending"}
 
 Row = dict[str, Any]
@@ -29,7 +35,11 @@ async def check(run: Run) -> Row:
     url = run.world.local.simulator_url
     async with run.world.database.reading() as tx:
         rows = [dict(row) for row in (await tx.execute(_MESSAGES, {"ids": run.campaigns})).mappings()]
+        singles = [dict(row) for row in (await tx.execute(_SINGLES, {"ids": run.singles})).mappings()]
         aside = await _set_aside(tx, run.number_id)
+    for row in singles:
+        row["recipient_state"] = _OF_MESSAGE.get(row["state"], row["state"])
+    rows += singles
     requests, statuses = await asyncio.gather(
         *(
             asyncio.to_thread(oracle.ledger, url, kind, callback_prefix="", phone_number_id=run.number_id)
@@ -58,9 +68,10 @@ async def check(run: Run) -> Row:
         "seed": run.plan.seed,
         "database": "postgresql" if run.plan.postgres else "sqlite",
         "contradictions": contradictions,
-        "recipients": verdict.recipients,
+        "recipients": verdict.recipients - len(singles),
+        "singles": dict(Counter(row["state"] for row in singles)),
         "effects": verdict.effects,
-        "outcomes": dict(Counter(row["recipient_state"] for row in rows)),
+        "outcomes": dict(Counter(row["recipient_state"] for row in rows if row["recipient_id"])),
         "unknown_with_effect": verdict.unknown_with_effect,
         "unknown_without_effect": verdict.unknown_without_effect,
         "late_proofs": sum(bool(row["late"]) for row in rows),

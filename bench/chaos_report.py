@@ -26,10 +26,11 @@ def summary(results: Sequence[Result]) -> str:
         return "no results\n"
     failed = [one for one in results if one["contradictions"]]
     contradictions = Counter[str]()
-    outcomes, faults, blows = Counter[str](), Counter[str](), Counter[str]()
+    outcomes, singles, faults, blows = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for one in results:
         contradictions.update(one["contradictions"])
         outcomes.update(one["outcomes"])
+        singles.update(one.get("singles", {}))
         faults.update(one["faults_applied"])
         for hit in one["hits"]:
             if hit["pids"]:
@@ -43,6 +44,7 @@ def summary(results: Sequence[Result]) -> str:
         "| what | number |",
         "|---|---|",
         f"| recipients | {sum(one['recipients'] for one in results)} |",
+        f"| single messages beside them | {_listed(singles) or 'none'} |",
         f"| messages WhatsApp took | {sum(one['effects'] for one in results)} |",
         f"| outcomes | {_listed(outcomes)} |",
         f"| unknown, WhatsApp had it | {sum(one['unknown_with_effect'] for one in results)} |",

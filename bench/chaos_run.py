@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from bench.client import Client, Refused
-from bench.seeds import Seed, Strike
+from bench.seeds import Seed, Single, Strike
 from bench.victims import Victims
 from bench.watch import Watch
 from cli.local import VERIFY_TOKEN, Local
@@ -42,6 +42,7 @@ class Run:
     sender_id: int = 0
     number_id: str = ""
     campaigns: list[int] = field(default_factory=list)
+    singles: list[int] = field(default_factory=list)
     hits: list[dict[str, Any]] = field(default_factory=list)
     pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
     seconds: float = 0.0
@@ -99,11 +100,14 @@ class Run:
             await self.world.client.ask("POST", f"/api/v3/campaigns/{campaign}/launch")
         doing = [asyncio.create_task(self._strike(i, blow)) for i, blow in enumerate(self.plan.strikes)]
         doing += [asyncio.create_task(one()) for one in (self._pause, self._cancel, self._say_stop, self._operate)]
+        asking = [asyncio.create_task(self._write_singly(one)) for one in self.plan.singles]
+        doing += asking
         try:
             while time.monotonic() - began < timeout_s and not self.is_at_rest:
                 await asyncio.sleep(_LOOK_S)
                 seen = [self.world.watch.of(campaign) for campaign in self.campaigns]
-                self.is_at_rest = all(one.is_at_rest for one in seen)
+                is_written = all(task.done() for task in asking) and self.world.watch.are_settled(self.singles)
+                self.is_at_rest = is_written and all(one.is_at_rest for one in seen)
         finally:
             for task in doing:
                 task.cancel()
@@ -166,6 +170,18 @@ class Run:
             await self.world.client.ask("POST", f"/api/v3/campaigns/{self.campaigns[0]}/cancel")
         except Refused:
             return
+
+    async def _write_singly(self, some: Single) -> None:
+        """Over REST, out of the API process, while the campaign goes to the same people from the same number."""
+        await self._until(some.at_share)
+        content = {"type": "template", "template_id": self.world.template_id}
+        wanted = [
+            {"sender_id": self.sender_id, "to": self.phone(person), "content": content} for person in some.persons
+        ]
+        answer = await self.world.client.ask("POST", "/api/v3/messages/bulk", json={"messages": wanted})
+        taken = [one["message"]["id"] for one in answer["results"] if one["message"]]
+        self.world.watch.add_singles(taken)
+        self.singles += taken
 
     async def _say_stop(self) -> None:
         if self.plan.stops_at is None:

@@ -25,6 +25,15 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class Single:
+    """A few messages asked for over REST beside the campaign, `at_share` of its recipients having left the queue, one
+    to each of these persons."""
+
+    at_share: float
+    persons: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seed:
     """One run. `twin`: a second campaign goes to the same people from the same number at the same time."""
 
@@ -40,6 +49,7 @@ class Seed:
     cancel_at: float | None
     stops_at: float | None
     stop_words: int
+    singles: tuple["Single", ...]
 
     def shown(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,10 +65,11 @@ def drawn(seed: int, *, postgres: bool | None = None) -> Seed:
             Strike(one.at_share, one.delay_s, "runner+flow" if one.target == "postgres" else one.target, one.stop_s)
             for one in strikes
         ]
+    people = draw.randint(60, 150)
     return Seed(
         seed=seed,
         postgres=on_postgres,
-        people=draw.randint(60, 150),
+        people=people,
         rate=draw.choice((12.0, 20.0, 35.0, 60.0, 120.0)),
         twin=draw.random() < 0.15,
         strikes=tuple(sorted(strikes, key=lambda one: (one.at_share, one.delay_s))),
@@ -68,7 +79,14 @@ def drawn(seed: int, *, postgres: bool | None = None) -> Seed:
         cancel_at=draw.uniform(0.2, 0.9) if draw.random() < 0.08 else None,
         stops_at=draw.uniform(0.05, 0.6) if draw.random() < 0.4 else None,
         stop_words=draw.randint(1, 6),
+        singles=_singles(random.Random(f"waqtor chaos singles {seed}"), people),
     )
+
+
+def _singles(draw: random.Random, people: int) -> tuple[Single, ...]:
+    """By a draw of their own: the campaigns of older results stay what they were."""
+    times = sorted(draw.uniform(0, 0.95) for _ in range(draw.randint(1, 4)))
+    return tuple(Single(share, tuple(draw.sample(range(people), draw.randint(1, 8)))) for share in times)
 
 
 def _strike(draw: random.Random) -> Strike:

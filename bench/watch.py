@@ -38,6 +38,11 @@ class Seen:
         return self.state in ("finished", "cancelled") and not any(self.counts.get(one) for one in UNFINISHED)
 
 
+_SINGLES = text("SELECT id FROM messages WHERE id IN :ids AND state IN ('sent', 'failed', 'unknown')").bindparams(
+    bindparam("ids", expanding=True)
+)
+
+
 class Watch:
     """Looks several times a second at all campaigns it was told of."""
 
@@ -45,9 +50,17 @@ class Watch:
         self._database = database
         self._ids: set[int] = set()
         self._seen: dict[int, Seen] = {}
+        self._singles: set[int] = set()
 
     def add(self, campaign_ids: Iterable[int]) -> None:
         self._ids |= set(campaign_ids)
+
+    def add_singles(self, message_ids: Iterable[int]) -> None:
+        """Messages without a campaign; each is watched until it has an outcome."""
+        self._singles |= set(message_ids)
+
+    def are_settled(self, message_ids: Iterable[int]) -> bool:
+        return self._singles.isdisjoint(message_ids)
 
     def of(self, campaign_id: int) -> Seen:
         return self._seen.get(campaign_id, Seen())
@@ -68,4 +81,6 @@ class Watch:
             for campaign_id, state, number in await tx.execute(_COUNTS, {"ids": ids}):
                 counts.setdefault(campaign_id, {})[state] = number
             rows = (await tx.execute(_STATES, {"ids": ids})).all()
+            settled = (await tx.execute(_SINGLES, {"ids": sorted(self._singles)})).scalars().all()
         self._seen = {row[0]: Seen(row[1], row[2], row[3], counts.get(row[0], {})) for row in rows}
+        self._singles -= set(settled)
