@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
+from api import messages
 from api.auth import needs
 from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Named, Page, PlaceDep, page
-from core import campaigns, drafts, retrying, runs
+from core import campaigns, drafts, outgoing, retrying, runs
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
@@ -296,6 +297,45 @@ async def resend_unknown(
     queued = await retrying.resend_unknown(tx, campaign_id, confirm=body.confirm, at=now)
     after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
     return AgainOut(queued=queued)
+
+
+class TestIn(Body):
+    """To whom: one of `to` and `contact_id`."""
+
+    to: Annotated[Str, Field(min_length=1, max_length=40)] | None = Field(default=None, examples=["+966501234567"])
+    contact_id: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[None])
+    as_contact_id: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**63 - 1,
+        description="Filled in and worded as for this person; not given: as for the one it goes to.",
+        examples=[12],
+    )
+
+
+@router.post(
+    "/{campaign_id}/test",
+    status_code=202,
+    dependencies=[Depends(needs("send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
+)
+async def test_campaign(
+    campaign_id: Id, body: TestIn, request: Request, platform: PlatformDep, tx: Tx, now: Now
+) -> messages.MessageOut:
+    """Send the campaign's message to one person, to see it on a phone. It is a single message with `test_of`: nobody
+    becomes a recipient by it, and no consent is needed, but who has said stop gets nothing."""
+    message = await outgoing.try_out(
+        tx,
+        platform,
+        campaign_id,
+        phone=body.to,
+        contact_id=body.contact_id,
+        as_contact_id=body.as_contact_id,
+        at=now,
+    )
+    after_commit(request, messages.waking(request))
+    return messages.show(message)
 
 
 def _nudge(platform: Platform, campaign: Campaign) -> Work:

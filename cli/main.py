@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli import installation, remote
 from cli.contacts import add_import, contacts_import
+from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
 from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
@@ -186,9 +187,13 @@ def _parser() -> argparse.ArgumentParser:
         ("cancel", "stop sending, for good", remote.campaigns_cancel),
     ):
         add(name, help_text, run, campaigns).add_argument("id", type=int)
+    add_test(add("test", "send a campaign's message to one person, as a test", campaigns_test, campaigns))
     asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
     asking.add_argument("id", type=int)
     asking.add_argument("who", help="a phone number, or #17 for contact 17")
+    single = group("messages", "messages to one person")
+    add_send(add("send", "send one message, and see what becomes of it", messages_send, single))
+    add("show", "what became of a message", messages_show, single).add_argument("id", type=int)
     return parser
 
 

@@ -44,7 +44,7 @@ def templates_show(asked: argparse.Namespace) -> int:
 
 def templates_preview(asked: argparse.Namespace) -> int:
     """Returns 1 where a value is missing: such a person would be skipped."""
-    values = dict(_pair(said) for said in asked.value)
+    values = dict(pair(said) for said in asked.value)
     if values and asked.contact is not None:
         raise Invalid("A contact brings values of its own.", hint="--contact or --value, not both")
     with connected() as client:
@@ -74,7 +74,7 @@ def templates_sync(asked: argparse.Namespace) -> int:
     return 1 if total else 0
 
 
-def _pair(said: str) -> tuple[str, str]:
+def pair(said: str) -> tuple[str, str]:
     name, equals, value = said.partition("=")
     if not equals:
         raise Invalid(f"{said!r} gives no value.", hint="--value name=Sara")

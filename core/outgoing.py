@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from core import consents, contacts, messages, senders, templates
+from core import campaigns, consents, contacts, messages, senders, templates
 from core.addressing import PREFERRED
 from core.bootstrap import Platform
 from core.contacts import NewContact
@@ -26,11 +26,13 @@ MOST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A template of ours with its variables; what is not given comes from the person's record, then its defaults."""
+    """A template of ours with its variables; what is not given comes from the person's record, then its defaults.
+    `as_contact_id`: from that person's record instead, and in their language."""
 
     template_id: int
     variables: Mapping[str, str] = field(default_factory=dict)
     language: str | None = None
+    as_contact_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,29 @@ async def accept(tx: Tx, platform: Platform, wanted: Wanted, *, at: datetime) ->
     if isinstance(taken, WaqtorError):
         raise taken
     return taken
+
+
+async def try_out(
+    tx: Tx,
+    platform: Platform,
+    campaign_id: int,
+    *,
+    phone: str | None,
+    contact_id: int | None,
+    as_contact_id: int | None,
+    at: datetime,
+) -> Message:
+    """The campaign's message to one person, as the campaign would write it to `as_contact_id` (else to them). They are
+    no recipient of it, and need not have agreed to anything; who has said stop gets nothing all the same."""
+    campaign = await campaigns.get(tx, campaign_id)
+    wanted = Wanted(
+        sender_id=campaign.sender_id,
+        content=Filled(campaign.template_id, as_contact_id=as_contact_id),
+        phone=phone,
+        contact_id=contact_id,
+        test_of=campaign_id,
+    )
+    return await accept(tx, platform, wanted, at=at)
 
 
 async def accept_many(
@@ -121,7 +146,10 @@ class _Desk:
             except Invalid as wrong:
                 self._phones[phone] = Invalid(wrong.message, field="to", hint=wrong.hint)
         await self._find_by_phone([one for one in self._phones.values() if isinstance(one, str)])
-        await self._find_by_id([one.contact_id for one in wanted if one.contact_id is not None])
+        named = {one.contact_id for one in wanted} | {
+            one.content.as_contact_id for one in wanted if isinstance(one.content, Filled)
+        }
+        await self._find_by_id(sorted(contact_id for contact_id in named if contact_id is not None))
         referred = {one.reply_to for one in wanted if one.reply_to is not None}
         referred |= {one.content.message_id for one in wanted if isinstance(one.content, ReactionTo)}
         rows = await self._tx.execute(select(Message).where(Message.id.in_(referred)))
@@ -209,10 +237,12 @@ class _Desk:
         if (one.phone is None) == (one.contact_id is None):
             raise Invalid("A message goes to a number or to a contact: give one of them.", field="to")
         if one.contact_id is not None:
-            missing = NotFound(f"There is no contact {one.contact_id}.", field="contact_id")
-            return _found(self._by_id.get(one.contact_id, missing))
+            return self._contact(one.contact_id, "contact_id")
         phone = _found(self._phones[one.phone or ""])
         return self._by_phone.get(phone) or _Person(None, phone)
+
+    def _contact(self, contact_id: int, field: str) -> _Person:
+        return _found(self._by_id.get(contact_id, NotFound(f"There is no contact {contact_id}.", field=field)))
 
     async def _content(self, one: Wanted, person: _Person, sender: Sender) -> Content:
         match one.content:
@@ -226,6 +256,8 @@ class _Desk:
 
     async def _filled(self, wish: Filled, person: _Person, sender: Sender) -> Content:
         family = await self._family(wish.template_id, sender)
+        if wish.as_contact_id is not None:
+            person = self._contact(wish.as_contact_id, "as_contact_id")
         values = {"name": person.name, **person.attributes, **wish.variables}
         try:
             content = family.wording(wish.language or person.language).fill(values)
@@ -233,6 +265,7 @@ class _Desk:
             raise Invalid(
                 f"There is no value for {missing.args[0]!r}, and the template has no default.",
                 field=f"content.variables.{missing.args[0]}",
+                hint="Give it, or name a person who has it.",
             ) from None
         if templates.is_too_long(content):
             raise Invalid("With its values filled in, the text is too long for WhatsApp.", field="content.variables")

@@ -197,3 +197,29 @@ async def test_only_with_the_right_to_send(api: httpx.AsyncClient, server: Serve
     body = {"sender_id": sender_id, "contact_id": 1, "content": TEXT}
     async with server.client(await server.new_key("write")) as other:
         assert (await other.post("/api/v3/messages", json=body)).status_code == 403
+
+
+async def test_a_campaign_is_tried_out_on_one_person(
+    api: httpx.AsyncClient, server: Server, sender_id: int, connector: FakeConnector
+) -> None:
+    sender = await scenes.a_sender(server.platform, name="other")
+    campaign = await scenes.a_campaign(server.platform, sender, purpose="marketing")
+    base = f"/api/v3/campaigns/{campaign.id}"
+    taken = await api.post(f"{base}/test", json={"to": "+966512345678", "as_contact_id": 2})
+    assert taken.status_code == 202, taken.text
+    done = await settled(api, taken.json()["id"])
+    assert (done["state"], done["test_of"], done["sender_id"]) == ("sent", campaign.id, sender.id)
+    (call,) = connector.calls
+    assert (call.to.value, call.content.text) == ("+966512345678", "Hello Person 1")  # type: ignore[union-attr]
+    assert (await api.get(f"{base}/progress")).json()["total"] == 0
+    for body, status, field in (
+        ({"to": "+966512345678"}, 422, "content.variables.name"),
+        ({"to": "+966512345678", "as_contact_id": 99}, 404, "as_contact_id"),
+        ({}, 422, "to"),
+    ):
+        refused = await api.post(f"{base}/test", json=body)
+        assert (refused.status_code, refused.json()["error"]["field"]) == (status, field)
+    assert (await api.post("/api/v3/campaigns/99/test", json={"contact_id": 1})).status_code == 404
+    await api.post("/api/v3/contacts/1/opt-out")
+    stopped = await api.post(f"{base}/test", json={"contact_id": 1})
+    assert (await settled(api, stopped.json()["id"]))["reason"] == "opted_out"

@@ -22,3 +22,6 @@ async def test_one_many_and_what_became_of_them(server: Server, waqtor: AsyncCli
     assert (await waqtor.messages.wait(bulk.results[0].message.id, every_s=0.01)).state == "sent"
     assert len([one async for one in waqtor.messages.list(contact.id)]) == 2
     assert (await waqtor.messages.get(message.id)).id == message.id
+    campaign = await scenes.a_campaign(server.platform, sender)
+    tried = await waqtor.campaigns.test(campaign.id, contact_id=contact.id)
+    assert (await waqtor.messages.wait(tried.id, every_s=0.01)).test_of == campaign.id

@@ -8,6 +8,7 @@ from typing import Any
 
 from waqtor import errors
 from waqtor.asking import Ask, C, Model, Pages, Resource, Sleep, Steps, call, get, given, paged, pages, steps, write
+from waqtor.messages import Message
 
 
 class Progress(Model):
@@ -233,6 +234,20 @@ class Campaigns(Resource[C]):
         """What became of one person, named by one of the two, and the rows that prove it."""
         who = {"contact_id": contact_id} if phone is None else {"phone": phone}
         return write("POST", f"/campaigns/{campaign_id}/why", Why, json=who)
+
+    @call
+    def test(
+        self,
+        campaign_id: int,
+        *,
+        to: str | None = None,
+        contact_id: int | None = None,
+        as_contact_id: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Ask[Message]:
+        """Send the campaign's message to one person, filled in as for `as_contact_id`; they become no recipient."""
+        body = given(to=to, contact_id=contact_id, as_contact_id=as_contact_id)
+        return write("POST", f"/campaigns/{campaign_id}/test", Message, json=body, key=idempotency_key)
 
     @steps
     def wait(

@@ -73,7 +73,7 @@ class Messages(Resource[C]):
         reply_to: int | None = None,
         not_before: datetime | None = None,
         expires_at: datetime | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Ask[Message]:
         """Queue one message, to a number or a contact; `content` is text, or a mapping with its `type`. It leaves
         within the sender's pace: `wait` tells what became of it."""
@@ -87,12 +87,13 @@ class Messages(Resource[C]):
             not_before=not_before and not_before.isoformat(),
             expires_at=expires_at and expires_at.isoformat(),
         )
-        return write("POST", "/messages", Message, json=body, key=key)
+        return write("POST", "/messages", Message, json=body, key=idempotency_key)
 
     @call
-    def send_many(self, messages: Sequence[Mapping[str, Any]], *, key: str | None = None) -> Ask[Bulk]:
+    def send_many(self, messages: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ask[Bulk]:
         """Up to 1,000 in one transaction, each as for `POST /api/v3/messages`; each is taken or refused by itself."""
-        return write("POST", "/messages/bulk", Bulk, json={"messages": [dict(one) for one in messages]}, key=key)
+        body = {"messages": [dict(one) for one in messages]}
+        return write("POST", "/messages/bulk", Bulk, json=body, key=idempotency_key)
 
     @call
     def get(self, message_id: int) -> Ask[Message]:
