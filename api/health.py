@@ -1,5 +1,7 @@
 """Whether the process lives, and whether it can work. For those who watch it; says nothing about anybody."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy import text
@@ -7,7 +9,7 @@ from sqlalchemy import text
 from api import errors
 from api.bodies import Shown
 from api.deps import PlatformDep
-from core import inbox, schema
+from core import inbox, schema, senders
 from core.errors import SchemaBehind
 
 router = APIRouter(tags=["health"])
@@ -25,6 +27,7 @@ class Ready(Shown):
     ok: bool
     database: str = Field(description="ok or away", examples=["ok"])
     revision: str = Field(description="Of the database's schema: ok, behind or unknown", examples=["ok"])
+    suspect_senders: list[int] = Field(description="They send, and no receipts come back.", examples=[[]])
     inbox_lag_s: float | None = Field(description="How long the oldest webhook has waited to be applied.", examples=[0])
 
 
@@ -38,11 +41,13 @@ async def healthz() -> Alive:
 async def readyz(platform: PlatformDep, response: Response) -> Ready:
     """200 when the database answers and has the schema of this program; 503 with the reason otherwise."""
     database, found, lag = "away", "unknown", None
+    suspects: Sequence[int] = ()
     try:
         async with platform.database.reading() as tx:
             await tx.execute(text("SELECT 1"))
             database = "ok"
             oldest = await inbox.oldest_waiting(tx)
+            suspects = await senders.in_state(tx, senders.SUSPECT)
             lag = (await platform.clock.now(tx) - oldest).total_seconds() if oldest else 0.0
         await schema.require_current(platform.database)
         found = "ok"
@@ -53,4 +58,4 @@ async def readyz(platform: PlatformDep, response: Response) -> Ready:
             raise
     is_ready = database == "ok" and found == "ok"
     response.status_code = 200 if is_ready else 503
-    return Ready(ok=is_ready, database=database, revision=found, inbox_lag_s=lag)
+    return Ready(ok=is_ready, database=database, revision=found, suspect_senders=list(suspects), inbox_lag_s=lag)

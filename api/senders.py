@@ -13,7 +13,7 @@ from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Named, Page, PlaceDep, page
-from core import health, senders, template_sync
+from core import health, senders, template_sync, watchdog
 
 router = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Once)
 asking = APIRouter(prefix="/api/v3/senders", tags=["senders"], route_class=Signed)
@@ -68,7 +68,7 @@ class SenderOut(Shown):
     kind: str = Field(examples=["cloud"])
     phone_number_id: str = Field(examples=["106540352242922"])
     waba_id: str = Field(examples=["102290129340398"])
-    state: Literal["active", "paused", "blocked"]
+    state: Literal["active", "paused", "blocked", "suspect"]
     state_reason: str = Field(description="Why it is not active.", examples=["token_expired"])
     rate: float = Field(examples=[80])
     daily_cap: int | None
@@ -90,6 +90,7 @@ class HealthOut(Shown):
     verified_name: str | None
     quality: str | None = Field(examples=["GREEN"])
     tier: str | None = Field(examples=["TIER_2K"])
+    state: str = Field(description="Ours; `suspect` where it sends and no receipts come back.", examples=["active"])
     budget: "BudgetOut"
 
 
@@ -166,7 +167,7 @@ async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
     async with platform.database.reading() as tx:
         sender = await senders.get(tx, sender_id)
         left = await health.budget(tx, sender, now=await platform.clock.now(tx))
-    return HealthOut(**asdict(told), budget=BudgetOut.model_validate(left))
+    return HealthOut(**asdict(told), state=sender.state, budget=BudgetOut.model_validate(left))
 
 
 @router.patch(
@@ -221,7 +222,5 @@ async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = N
     openapi_extra=DOCUMENTED,
 )
 async def resume_sender(sender_id: Id, tx: Tx, now: Now) -> SenderOut:
-    """Let it work again. Its running campaigns go on with the next sweep."""
-    sender = await senders.get(tx, sender_id, lock=True)
-    await senders.move(tx, sender, senders.ACTIVE, reason="", at=now)
-    return SenderOut.model_validate(sender)
+    """Let it work again, also one that is `suspect`. Its running campaigns go on with the next sweep."""
+    return SenderOut.model_validate(await watchdog.resume(tx, sender_id, at=now))

@@ -18,6 +18,8 @@ REASONS = {
     "quiet_hours": "It is night where the person is; the message goes in the morning.",
     "sender_paused": "The sender is paused.",
     "sender_blocked": "WhatsApp has restricted the sender.",
+    "sender_suspect": "WhatsApp takes the sender's messages, but no receipts come back; it rests until one does.",
+    "no_receipts": "WhatsApp takes the sender's messages, but no receipts come back.",
     "sending_is_off": "All sending was switched off.",
     "campaign_paused": "The campaign is paused.",
     # unknown

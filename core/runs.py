@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from secrets import token_hex
 
-from core import campaigns, planning, senders, settling
+from core import campaigns, planning, senders, settling, watchdog
 from core.bootstrap import Platform
 from core.dispatch import TOKEN_REPLACED, Dispatcher, Rest
 from core.models import Sender
@@ -110,6 +110,7 @@ async def sweep(platform: Platform) -> Sequence[int]:
     """Take up what died, finish what is done, and ask for a run wherever one is missing; returns those
     campaigns. Safe at any time and twice at once."""
     await settling.reconcile(platform)
+    await watchdog.look(platform)
     async with platform.database.reading() as tx:
         running = await campaigns.running(tx)
     for campaign_id in running:

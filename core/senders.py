@@ -17,7 +17,7 @@ from core.ports import SenderConfig
 MAX_RATE = 10_000  # Meta's top tier is 1,000; the rest is room for a local simulator
 SENDING = "sending"
 _SWITCH_LOCK = 7_726_004
-ACTIVE, PAUSED, BLOCKED = "active", "paused", "blocked"
+ACTIVE, PAUSED, BLOCKED, SUSPECT = "active", "paused", "blocked", "suspect"
 
 
 async def create(
@@ -100,6 +100,10 @@ async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> 
     if name is not None:
         query = query.where(Sender.name == name)
     return (await tx.execute(query)).scalars().all()
+
+
+async def in_state(tx: Tx, state: str) -> Sequence[int]:
+    return (await tx.execute(select(Sender.id).where(Sender.state == state).order_by(Sender.id))).scalars().all()
 
 
 async def by_phone_number_id(tx: Tx, phone_number_id: str) -> Sender | None:

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     sweep_interval_s: Seconds = 60
     batch_s: Seconds = 10
     max_attempts: Annotated[int, Field(ge=1)] = 5
+    suspect_after_messages: Annotated[int, Field(ge=1)] = 50
+    suspect_after_s: Seconds = 900
     marketing_per_week: Annotated[int, Field(ge=1)] | None = None
 
     # Event log and inbox

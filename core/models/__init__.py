@@ -5,7 +5,7 @@ from core.models.campaigns import Campaign, Recipient, Template, TemplateVariant
 from core.models.frame import ApiKey, Event, EventLog, IdempotencyKey, Installation, Switch
 from core.models.messages import InboxItem, Message
 from core.models.people import Attribute, Consent, Contact, ContactTag, Identity, Import, Merge, Segment, Suppression
-from core.models.senders import Chat, Sender, SenderHour
+from core.models.senders import Chat, Sender, SenderHour, SenderReceipts
 
 __all__ = [
     "ApiKey",
@@ -33,6 +33,7 @@ __all__ = [
     "Segment",
     "Sender",
     "SenderHour",
+    "SenderReceipts",
     "Suppression",
     "Switch",
     "Template",

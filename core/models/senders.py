@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Float, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped
 
 from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
@@ -41,6 +41,15 @@ class SenderHour(Base):
     hour: Mapped[int] = plain(Integer, primary_key=True)
     messages: Mapped[int] = plain(Integer)
     conversations: Mapped[int] = plain(Integer)
+
+
+class SenderReceipts(Base):
+    """When a receipt of the sender last came in. Messages after `since_id` are those it has not been heard of since."""
+
+    __tablename__ = "sender_receipts"
+    sender_id: Mapped[int] = plain(ForeignKey("senders.id", ondelete="CASCADE"), primary_key=True)
+    last_at: Mapped[datetime | None] = plain(UtcDateTime)
+    since_id: Mapped[int] = plain(BigInteger)
 
 
 class Chat(Base):

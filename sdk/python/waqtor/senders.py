@@ -48,6 +48,7 @@ class SenderHealth(Model):
     verified_name: str | None
     quality: str | None
     tier: str | None
+    state: str
     budget: Budget
 
 
