@@ -72,20 +72,23 @@ class KnownSecrets:
         return secrets
 
 
-@router.get("/{sender_id}", response_class=PlainTextResponse, responses={**_ERRORS})
+_CHALLENGE = {"description": "The challenge.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+@router.get("/{sender_id}", response_class=Response, responses={200: _CHALLENGE, **_ERRORS})
 async def verify_webhook(
     sender_id: Id,
     request: Request,
     mode: Annotated[str, Query(alias="hub.mode", max_length=100)] = "",
     token: Annotated[str, Query(alias="hub.verify_token", max_length=4096)] = "",
     challenge: Annotated[str, Query(alias="hub.challenge", max_length=1000)] = "",
-) -> str:
+) -> Response:
     """Meta asks this once, when the address is entered: the verify token must be the sender's."""
     known: KnownSecrets = request.app.state.known_secrets
     expected = (await known.of_sender(sender_id)).verify_token
     if mode != "subscribe" or not hmac.compare_digest(token.encode(), expected.encode()):
         raise BadSignature("This is not the verify token of the sender.", field="hub.verify_token")
-    return challenge
+    return PlainTextResponse(challenge)
 
 
 @router.post("/{sender_id}", response_class=Response, responses={200: {"description": "Stored."}, **_ERRORS})

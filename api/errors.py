@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from core.errors import WaqtorError
 
@@ -174,8 +175,18 @@ async def _http(request: Request, error: Exception) -> Response:
         code=_HTTP_CODES.get(error.status_code, "invalid"),
         message=message,
         hint="All addresses: /docs" if status in (404, 405) else None,
-        headers=error.headers,
+        headers={"Allow": _allowed(request)} if status == 405 else error.headers,
     )
+
+
+def _allowed(request: Request) -> str:
+    """Of all routes of the address; Starlette names those of the first."""
+
+    def is_there(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes)
+
+    return ", ".join(filter(is_there, ("GET", "POST", "PUT", "PATCH", "DELETE")))
 
 
 async def _away(request: Request, error: Exception) -> Response:

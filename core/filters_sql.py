@@ -80,7 +80,7 @@ def _compare(one: Compare, about: About) -> Condition:
             return _belongs(ContactTag.tag, ContactTag.contact_id, one, about)
         case "country":
             is_of = [_is_of(value, about) for value in _equal_texts(one)]
-            return exists().where(Identity.contact_id == Contact.id, Identity.kind == "phone", or_(false(), *is_of))
+            return _there_is(Identity.contact_id == Contact.id, Identity.kind == "phone", or_(false(), *is_of))
         case "created":
             return _in_time(one, about.now, since=lambda moment: Contact.created_at >= moment)
         case "last_seen":
@@ -101,12 +101,17 @@ def _is_of(country: str, about: About) -> Condition:
     return and_(number >= spans[0][0], number < spans[-1][1], areas)
 
 
+def _there_is(*conditions: ColumnElement[bool]) -> Condition:
+    """The query around it may read the same tables; what is looked for belongs to the person only."""
+    return exists().where(*conditions).correlate(Contact)
+
+
 def _has(field: str) -> Condition:
     match field:
         case "tag":
-            return exists().where(ContactTag.contact_id == Contact.id)
+            return _there_is(ContactTag.contact_id == Contact.id)
         case "country":
-            return exists().where(Identity.contact_id == Contact.id, Identity.kind == "phone")
+            return _there_is(Identity.contact_id == Contact.id, Identity.kind == "phone")
         case "created":
             return Contact.created_at.is_not(None)
         case "last_seen":
@@ -134,7 +139,7 @@ def _position(value: SQLColumnExpression[Any], part: str, about: About) -> Colum
 
 
 def _belongs(value: SQLColumnExpression[Any], owner: SQLColumnExpression[Any], one: Compare, about: About) -> Condition:
-    return exists().where(owner == Contact.id, _text(value, one, about))
+    return _there_is(owner == Contact.id, _text(value, one, about))
 
 
 def _equal_texts(one: Compare) -> list[str]:
@@ -206,7 +211,7 @@ def _day(value: Value, now: datetime) -> date | None:
 
 def _seen(*and_also: Condition) -> Condition:
     # By sender too: that is how the key of `chats` begins.
-    return exists().where(
+    return _there_is(
         Chat.sender_id.in_(select(Sender.id)), Chat.contact_id == Contact.id, Chat.last_in_at.is_not(None), *and_also
     )
 
@@ -220,7 +225,8 @@ def _in_campaign(how: Reached, campaign_id: int) -> Condition:
     else:
         found = found.where(Recipient.receipt >= _RECEIPT[how])
     # Without statistics SQLite may as well look through the whole campaign for each person.
-    return found.with_hint(Recipient, "INDEXED BY ix_recipients_contact_id", dialect_name="sqlite").exists()
+    found = found.with_hint(Recipient, "INDEXED BY ix_recipients_contact_id", dialect_name="sqlite")
+    return found.correlate(Contact).exists()
 
 
 # ---- attributes ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ async def _on_server(url: str, statement: str) -> None:
     await engine.dispose()
 
 
+@contextmanager
+def postgres_database(url: str, template: str) -> Iterator[str]:
+    """The address of a database of its own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield _named(url, name)
+    asyncio.run(_on_server(url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
     """Settings on a migrated, empty database; each test that asks for it runs on both."""
@@ -125,10 +135,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
         return
     url: str = request.getfixturevalue("postgres_url")
     template: str = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield Settings(data_dir=tmp_path, database_url=_named(url, name))
-    asyncio.run(_on_server(url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with postgres_database(url, template) as own:
+        yield Settings(data_dir=tmp_path, database_url=own)
 
 
 @pytest.fixture

@@ -48,3 +48,10 @@ async def test_opting_out_is_for_good(api: httpx.AsyncClient) -> None:
     assert (await api.post("/api/v3/contacts/99/opt-out")).status_code == 404
     events = (await api.get("/api/v3/events")).json()["data"]
     assert [event["type"] for event in events].count("contact.opted_out") <= 1
+
+
+async def test_by_tag_and_by_a_filter_over_tags(api: httpx.AsyncClient) -> None:
+    for number, tags in ((1, ["vip", "new"]), (2, ["vip"]), (3, ["new"])):
+        await api.post("/api/v3/contacts", json={"phone": f"+96650123456{number}", "tags": tags})
+    found = await api.get("/api/v3/contacts", params={"tag": "vip", "filter": 'tag = "new"'})
+    assert [one["id"] for one in found.json()["data"]] == [1]

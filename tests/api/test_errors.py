@@ -27,6 +27,7 @@ async def test_an_address_that_is_not_there(api: httpx.AsyncClient) -> None:
 async def test_a_method_that_is_not_for_this_address(api: httpx.AsyncClient) -> None:
     answer = await api.delete("/api/v3/sending")
     assert (answer.status_code, problem(answer)["code"]) == (405, "method_not_allowed")
+    assert (await api.put("/api/v3/templates/7")).headers["Allow"] == "GET, PATCH, DELETE"
 
 
 async def test_unknown_field_is_refused_and_named(api: httpx.AsyncClient) -> None:
