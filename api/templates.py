@@ -13,7 +13,7 @@ from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Named, Page, PlaceDep, page
-from core import template_preview, templates
+from core import template_preview, template_slots, templates
 from core.content import Header
 from core.errors import Invalid
 from core.models import Template, TemplateVariant
@@ -26,9 +26,16 @@ looking = APIRouter(prefix="/api/v3/templates", tags=["templates"], route_class=
 _Name = Annotated[Str, Field(min_length=1, max_length=100)]
 _Text = Annotated[Str, Field(max_length=100_000)]
 _Values = dict[Annotated[Str, Field(max_length=50)], Annotated[Str, Field(max_length=1000)]]
+_Slots = dict[Annotated[Str, Field(max_length=60)], Annotated[Str, Field(max_length=50)]]
 _Language = Annotated[
     Str, Path(min_length=2, max_length=20, pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]+)*$", examples=["ar"])
 ]
+
+
+_SLOTS = (
+    "The variables of what Meta's template wants filled in outside its text: `header`, the address or the code of "
+    "`button_1`. One that is not named here is filled by the variable of its own name."
+)
 
 
 class TemplateIn(Body):
@@ -58,6 +65,7 @@ class TemplateChanges(Body):
     body: _Text = Field(default="", examples=["Hello {first_name}, spring has come to {city}."])
     defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "friend"}])
     header: Header | None = Field(default=None, description="null takes it away.")
+    slots: _Slots = Field(default={}, max_length=20, description=_SLOTS, examples=[{"button_1": "order_path"}])
     language: Annotated[Str, Field(min_length=2, max_length=20)] = Field(default="", examples=["ar"])
     cloud_name: Annotated[Str, Field(min_length=1, max_length=512)] | None = Field(
         default=None, description="null takes it away.", examples=["spring_offer"]
@@ -70,6 +78,7 @@ class VariantChanges(Body):
     body: _Text = Field(default="", examples=["مرحباً {name}"])
     defaults: _Values = Field(default={}, max_length=100, examples=[{"name": "صديقنا"}])
     header: Header | None = Field(default=None, description="null: that of the template itself.")
+    slots: _Slots = Field(default={}, max_length=20, description=_SLOTS, examples=[{"button_1": "order_path"}])
 
 
 class VariantOut(Shown):
@@ -79,6 +88,7 @@ class VariantOut(Shown):
     body: str = Field(examples=["مرحباً {name}"])
     defaults: dict[str, str] = Field(examples=[{"name": "صديقنا"}])
     header: Header | None
+    slots: dict[str, str] = Field(description="As of the template.", examples=[{"button_1": "order_path"}])
     status: str | None = Field(description="As of the template.", examples=["approved"])
 
 
@@ -93,6 +103,7 @@ class TemplateOut(Shown):
     cloud_name: str | None = Field(examples=["spring_offer"])
     variables: list[str] = Field(description="In order of first use.", examples=[["name", "city"]])
     header: Header | None = Field(description="A picture, video or document above the text.")
+    slots: dict[str, str] = Field(description=_SLOTS, examples=[{"button_1": "order_path"}])
     variants: list[VariantOut] = Field(description="The other languages; each person gets theirs, else this one.")
     category: str = Field(description="Meta's: marketing, utility or authentication.", examples=["marketing"])
     status: str | None = Field(
@@ -134,12 +145,17 @@ class PreviewOut(Shown):
         description="Variables without a value: such a person would be skipped.", examples=[["city"]]
     )
     parameters: list[str] = Field(
-        description="What Meta's template would be filled with.", examples=[["نورة", "Riyadh"]]
+        description="What the text of Meta's template would be filled with.", examples=[["نورة", "Riyadh"]]
     )
     header: Header | None
+    heading: str = Field(description="The text above it, where Meta's template has one.", examples=["For نورة"])
+    buttons: list[str] = Field(
+        description="Each with where it leads or what it copies.", examples=[["Track: https://shop.example/t/A17"]]
+    )
 
 
 def show(template: Template, variants: Sequence[TemplateVariant] = ()) -> TemplateOut:
+    slots = template_slots.variables(template.components, template.slots)
     return TemplateOut(
         id=template.id,
         name=template.name,
@@ -147,14 +163,26 @@ def show(template: Template, variants: Sequence[TemplateVariant] = ()) -> Templa
         language=template.language,
         defaults=template.defaults,
         cloud_name=template.cloud_name,
-        variables=templates.variables(template.body),
+        variables=list(dict.fromkeys((*templates.variables(template.body), *slots.values()))),
         header=None if template.header is None else Header.model_validate(template.header),
-        variants=[VariantOut.model_validate(one) for one in variants],
+        slots=slots,
+        variants=[_variant(one) for one in variants],
         category=template.category,
         status=template.status,
         waba_id=template.waba_id,
         synced_at=template.synced_at,
         created_at=template.created_at,
+    )
+
+
+def _variant(row: TemplateVariant) -> VariantOut:
+    return VariantOut(
+        language=row.language,
+        body=row.body,
+        defaults=row.defaults,
+        header=None if row.header is None else Header.model_validate(row.header),
+        slots=template_slots.variables(row.components, row.slots),
+        status=row.status,
     )
 
 

@@ -31,10 +31,11 @@ def _template(client: Client, wanted: TemplateDefinition, step: Step) -> int:
         for language in has.keys() - wanted.variants.keys():  # first: the template itself may become of this language
             client.templates.delete_variant(template_id, language)
         if changes := {name: said[name] for name in step.fields if name in said}:
-            if "body" in changes or "defaults" in changes:
-                changes |= {"body": wanted.body, "defaults": wanted.defaults}
+            if changes.keys() & {"body", "defaults", "slots"}:  # each is checked by the others
+                changes |= {name: said[name] for name in ("body", "defaults", "slots")}
             client.templates.change(template_id, changes)
     else:
+        del said["slots"]  # only a template that comes from WhatsApp has some
         template_id = client.templates.create(wanted.name, **said).id
     for language, wording in wanted.variants.items():
         if has.get(language) != wording:
@@ -44,7 +45,7 @@ def _template(client: Client, wanted: TemplateDefinition, step: Step) -> int:
 
 def _wording(one: WordingDefinition) -> dict[str, Any]:
     header = None if one.header is None else one.header.model_dump(exclude_none=True)
-    return {"body": one.body, "defaults": one.defaults, "header": header}
+    return {"body": one.body, "defaults": one.defaults, "header": header, "slots": one.slots}
 
 
 def _campaign(client: Client, wanted: CampaignDefinition, step: Step) -> int:

@@ -1,19 +1,20 @@
 """What a document says beside what the installation has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from cli import present
-from cli.definitions import CampaignDefinition, Definition, SegmentDefinition, TemplateDefinition
+from cli.definitions import CampaignDefinition, Definition, SegmentDefinition, TemplateDefinition, WordingDefinition
 from cli.documents import Document
-from core import templates, wordings
-from core.errors import NotFound, WaqtorError
+from core import templates
+from core.errors import Invalid, NotFound, WaqtorError
+from core.wordings import tag
 from waqtor import Client
 from waqtor.campaigns import Campaign
 from waqtor.segments import Segment
-from waqtor.templates import Template
+from waqtor.templates import Template, Variant
 
 Found = Template | Segment | Campaign
 
@@ -47,15 +48,24 @@ def compare(client: Client, document: Document, documents: Sequence[Document]) -
             found = next(iter(client.templates.list(name=wanted.name)), None)
             step = Step(document, found, None if found is None else _as_written(present.template(found), wanted))
             if step.differs:
-                for wording in (wanted, *wanted.variants.values()):
+                rows: list[Template | Variant] = [] if found is None else [found, *found.variants]
+                at_meta = {tag(row.language): row.slots for row in rows}
+                for language, wording in ((wanted.language, wanted), *wanted.variants.items()):
                     with _told_of(document):
-                        templates.check(wording.body, wording.defaults)
+                        _check(wording, at_meta.get(tag(language), {}))
             return step
         case SegmentDefinition() as wanted:
             segment = next(iter(client.segments.list(name=wanted.name)), None)
             return Step(document, segment, None if segment is None else present.segment(segment))
         case CampaignDefinition() as wanted:
             return _campaign_step(client, document, wanted, {(d.definition.kind, d.definition.name) for d in documents})
+
+
+def _check(wording: WordingDefinition, slots: Mapping[str, str]) -> None:
+    if unknown := sorted(wording.slots.keys() - slots.keys()):
+        hint = f"It has: {', '.join(slots) or 'none; they come with the templates of the WhatsApp account'}."
+        raise Invalid(f"The template has no slot {unknown[0]!r}.", field="slots", hint=hint)
+    templates.check(wording.body, wording.defaults, [wording.slots.get(key, key) for key in slots])
 
 
 def _campaign_step(
@@ -76,8 +86,8 @@ def _campaign_step(
 
 def _as_written(has: TemplateDefinition, wanted: TemplateDefinition) -> TemplateDefinition:
     """ar-SA and ar_SA are one language: it is named here as the file does."""
-    names = {wordings.tag(language): language for language in wanted.variants}
-    variants = {names.get(wordings.tag(language), language): said for language, said in has.variants.items()}
+    names = {tag(language): language for language in wanted.variants}
+    variants = {names.get(tag(language), language): said for language, said in has.variants.items()}
     return has.model_copy(update={"variants": dict(sorted(variants.items()))})
 
 

@@ -38,6 +38,7 @@ class WordingDefinition(_Strict):
     body: str
     defaults: dict[str, str] = {}
     header: Header | None = None
+    slots: dict[str, str] = {}
 
     @field_validator("body")
     @classmethod
@@ -48,6 +49,11 @@ class WordingDefinition(_Strict):
     @classmethod
     def _sorted(cls, defaults: dict[str, str]) -> dict[str, str]:
         return dict(sorted(defaults.items()))
+
+    @field_validator("slots")
+    @classmethod
+    def _other_names(cls, slots: dict[str, str]) -> dict[str, str]:
+        return {key: variable for key, variable in sorted(slots.items()) if key != variable}
 
 
 class TemplateDefinition(_Definition, WordingDefinition):

@@ -28,7 +28,7 @@ def template(found: Template) -> TemplateDefinition:
 
 
 def _wording(found: Template | Variant) -> dict[str, Any]:
-    return {"body": found.body, "defaults": found.defaults, "header": found.header}
+    return {"body": found.body, "defaults": found.defaults, "header": found.header, "slots": found.slots}
 
 
 def segment(found: Segment) -> SegmentDefinition:

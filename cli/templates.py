@@ -54,7 +54,11 @@ def templates_preview(asked: argparse.Namespace) -> int:
             found = client.templates.preview_for(asked.id, asked.contact)
     if found.header:
         console.print(f"({found.header['type']})", highlight=False)
+    if found.heading:
+        console.print(found.heading, style="bold", markup=False, highlight=False)
     console.print(found.text, markup=False, highlight=False)
+    for button in found.buttons:
+        console.print(f"  [{button}]", markup=False, highlight=False)
     if found.missing:
         console.print(f"No value for: {', '.join(found.missing)}", markup=False)
     return 1 if found.missing else 0

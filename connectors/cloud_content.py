@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from core.content import Buttons, Contacts, Content, Header, Location, Media, Other, Reaction, Template, Text
+from core.content import Buttons, Contacts, Content, Header, Location, Media, Other, Parameter, Reaction, Template, Text
 from core.ports import Address, Outgoing, PermanentContent, PermanentRecipient
 
 CALLBACK_PREFIX: Final = "wq1:"
@@ -77,16 +77,31 @@ def _part(content: Content) -> tuple[str, Any]:
 def _template(content: Template) -> Body:
     part: Body = {"name": content.name, "language": {"code": content.language}}
     components: list[Body] = []
+    above = [_text(slot.value, slot.name) for slot in content.slots if slot.place == "header"]
     if content.header is not None:
-        components.append({"type": "header", "parameters": [_header(content.header)]})
+        above = [_header(content.header)]
+    if above:
+        components.append({"type": "header", "parameters": above})
     if content.parameters:
         values: list[Body] = [{"type": "text", "text": value} for value in content.parameters]
         for value, name in zip(values, content.parameter_names, strict=False):  # no names: they go by their place
             value["parameter_name"] = name
         components.append({"type": "body", "parameters": values})
+    components += [_button(slot) for slot in content.slots if slot.place != "header"]
     if components:
         part["components"] = components
     return part
+
+
+def _text(value: str, name: str | None) -> Body:
+    return {"type": "text", "text": value} | ({} if name is None else {"parameter_name": name})
+
+
+def _button(slot: Parameter) -> Body:
+    value: Body = _text(slot.value, None)
+    if slot.place == "copy_code":
+        value = {"type": "coupon_code", "coupon_code": slot.value}
+    return {"type": "button", "sub_type": slot.place, "index": str(slot.index), "parameters": [value]}
 
 
 def _header(header: Header) -> Body:

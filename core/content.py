@@ -78,6 +78,15 @@ class Header(_Part):
         return self
 
 
+class Parameter(_Part):
+    """A value of Meta's template outside its text; `index` is that of its button, `name` Meta's where it has one."""
+
+    place: Literal["header", "url", "copy_code"]
+    index: int = 0
+    name: str | None = None
+    value: str
+
+
 class Template(_Part):
     """A template approved at Meta. `text` is what the person reads, kept for the chat view. `parameter_names` are
     Meta's where the template has named ones; without them the parameters go by their place."""
@@ -88,6 +97,7 @@ class Template(_Part):
     parameters: tuple[str, ...] = ()
     parameter_names: tuple[str, ...] = ()
     header: Header | None = None
+    slots: tuple[Parameter, ...] = ()
     text: str = ""
 
 

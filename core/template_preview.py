@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core import templates
+from core import template_slots, templates
 from core.content import Header
 from core.database import Tx
 from core.errors import NotFound
@@ -17,7 +17,8 @@ from core.wordings import MissingVariable, Wording
 @dataclass(frozen=True, slots=True)
 class Preview:
     """`text` as it would come, marks such as *bold* as they are written; a variable without a value stands there
-    as {name} and is among `missing`: that person would be skipped. `parameters` is what Meta's template is given."""
+    as {name} and is among `missing`: that person would be skipped. `parameters` is what Meta's template is given for
+    its text; `heading` and `buttons` are what stands around that."""
 
     text: str
     language: str
@@ -25,6 +26,8 @@ class Preview:
     missing: Sequence[str]
     parameters: Sequence[str]
     header: Header | None
+    heading: str
+    buttons: Sequence[str]
 
 
 def of_wording(wording: Wording, values: Mapping[str, Any]) -> Preview:
@@ -37,6 +40,10 @@ def of_wording(wording: Wording, values: Mapping[str, Any]) -> Preview:
         except MissingVariable as found:
             missing.append(found.args[0])
             given[found.args[0]] = f"{{{found.args[0]}}}"
+    keys = [slot.key for slot, _ in wording.slots]
+    around = template_slots.shown(
+        wording.components, dict(zip(keys, (one.value for one in getattr(content, "slots", ())), strict=False))
+    )
     text = getattr(content, "text", None) or getattr(content, "body", None) or getattr(content, "caption", None)
     return Preview(
         text=text or "",
@@ -45,6 +52,8 @@ def of_wording(wording: Wording, values: Mapping[str, Any]) -> Preview:
         missing=missing,
         parameters=getattr(content, "parameters", ()),
         header=wording.header,
+        heading=around.heading,
+        buttons=around.buttons,
     )
 
 

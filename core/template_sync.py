@@ -7,14 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import select, text
 
-from core import senders, template_status, templates
+from core import senders, template_slots, template_status, templates
 from core.bootstrap import Platform
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid
 from core.events import TemplateSaved, publish
 from core.models import Sender, Template, TemplateVariant
 from core.ports import AccountTemplate, SendError, TemplateChanged, TemplateSource
-from core.wordings import PLACEHOLDER, mapping, tag, text_of, unfillable, variables
+from core.template_slots import PLACEHOLDER, unfillable
+from core.wordings import mapping, tag, text_of, variables
 
 _LOCK = 7_726_007
 _MAX_NAME = 100
@@ -170,7 +171,10 @@ async def _brought_up(
         components = [dict(part) for part in one.components]
         changed = row.body != body or row.components != components or row.status != one.status
         row.body, row.components = body, components
-        row.defaults = {name: value for name, value in row.defaults.items() if name in variables(body)}
+        filled_by = template_slots.variables(components, row.slots)
+        row.slots = template_slots.chosen(components, filled_by)
+        used = {*variables(body), *filled_by.values()}
+        row.defaults = {name: value for name, value in row.defaults.items() if name in used}
         await _move(tx, template, row, one, at=at)
         done.created += is_new
         done.updated += changed and not is_new

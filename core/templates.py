@@ -7,17 +7,20 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import delete, select
 
+from core import template_slots
 from core.content import MAX_CAPTION, MAX_TEXT, Content, Header, Media, Text
 from core.content import Template as TemplateContent
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import TemplateMoved, TemplateSaved, publish
 from core.models import Campaign, Template, TemplateVariant
-from core.wordings import Family, MissingVariable, mapping, media_of, tag, unfillable, variables
+from core.template_slots import unfillable
+from core.wordings import Family, MissingVariable, mapping, media_of, tag, variables
 
 __all__ = ["Family", "MissingVariable", "render", "variables"]
 
 _MAX_BODY = 1024  # Meta's limit of a template's body
+_MAX_SLOT = {"header": 60, "url": 2_000, "copy_code": 15}  # and of what is filled in around it
 
 
 def render(template: Template | Family, values: Mapping[str, Any], *, language: str | None = None) -> Content:
@@ -30,7 +33,9 @@ def render(template: Template | Family, values: Mapping[str, Any], *, language: 
 def is_too_long(content: Content) -> bool:
     """Longer than WhatsApp takes, with the person's values filled in."""
     match content:
-        case TemplateContent(text=text) | Text(body=text):
+        case TemplateContent(text=text, slots=slots):
+            return len(text) > MAX_TEXT or any(len(slot.value) > _MAX_SLOT[slot.place] for slot in slots)
+        case Text(body=text):
             return len(text) > MAX_TEXT
         case Media(caption=text):
             return len(text or "") > MAX_CAPTION
@@ -143,8 +148,8 @@ async def _status_at(tx: Tx, waba_id: str, template: Template) -> str | None:
 
 
 async def change(tx: Tx, template_id: int, changes: Mapping[str, Any], *, at: datetime) -> Template:
-    """`changes` names any of name, body, defaults, header, language and cloud_name; a header or cloud_name of None
-    takes it away. The last two are Meta's where it comes from there."""
+    """`changes` names any of name, body, defaults, header, slots, language and cloud_name; a header or cloud_name of
+    None takes it away. The last two are Meta's where it comes from there, and only there are slots."""
     template = await get(tx, template_id, lock=True)
     await _refuse_while_running(tx, template_id)
     language, cloud_name = changes.get("language", template.language), changes.get("cloud_name", template.cloud_name)
@@ -230,28 +235,30 @@ async def _refuse_while_running(tx: Tx, template_id: int) -> None:
 
 def _reword(row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None:
     body = changes.get("body", row.body)
+    chosen = template_slots.chosen(row.components, changes.get("slots", row.slots or {}))
+    others = list(template_slots.variables(row.components, chosen).values())
     defaults = changes.get("defaults")
     if defaults is None:  # those given before are kept where the body still has them
-        known = variables(body)
+        known = [*variables(body), *others]
         defaults = {name: value for name, value in row.defaults.items() if name in known}
     if row.components:
         mapping(body, row.components)
-    check(body, defaults)
-    row.body, row.defaults = body, dict(defaults)
+    check(body, defaults, others)
+    row.body, row.defaults, row.slots = body, dict(defaults), chosen
     if "header" in changes:
         row.header = _header(changes["header"])
 
 
-def check(body: str, defaults: Mapping[str, str]) -> None:
-    """Raises `Invalid` where no template could be made of it."""
+def check(body: str, defaults: Mapping[str, str], others: Sequence[str] = ()) -> None:
+    """Raises `Invalid` where no template could be made of it. `others` are variables outside the body."""
     if not body.strip() or len(body) > _MAX_BODY:
         raise Invalid(f"A template has 1 to {_MAX_BODY} characters; this has {len(body)}.", field="body")
-    used = variables(body)
+    used = [*variables(body), *others]
     if unknown := sorted(set(defaults) - set(used)):
         raise Invalid(
             f"There is a default for {unknown[0]!r}, but the body has no such variable.",
             field="defaults",
-            hint=f"Variables of the body: {', '.join(used) or 'none'}.",
+            hint=f"Variables of the template: {', '.join(used) or 'none'}.",
         )
 
 

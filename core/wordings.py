@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.content import Content, Header, Media, Text
+from core import template_slots
+from core.content import Content, Header, Media, Parameter, Text
 from core.content import Template as TemplateContent
 from core.errors import Invalid
 from core.models import Template, TemplateVariant
+from core.template_slots import PLACEHOLDER, Slot, kind_of
 
 VARIABLE = re.compile(r"\{([^\W\d]\w{0,49})\}")
-PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-"""Meta's: `{{1}}` or `{{first_name}}`."""
 _BRACE = re.compile(r"[{}]")
 
 
@@ -33,35 +33,13 @@ def variables(body: str) -> list[str]:
 
 def text_of(components: Sequence[Mapping[str, Any]]) -> str:
     """The text of Meta's template, with its placeholders; empty where it has none."""
-    return next((str(part.get("text") or "") for part in components if _kind(part) == "BODY"), "")
+    return next((str(part.get("text") or "") for part in components if kind_of(part) == "BODY"), "")
 
 
 def media_of(components: Sequence[Mapping[str, Any]]) -> str | None:
     """`image`, `video` or `document` where Meta's template demands one above its text."""
-    formats = [str(part.get("format", "")).lower() for part in components if _kind(part) == "HEADER"]
+    formats = [str(part.get("format", "")).lower() for part in components if kind_of(part) == "HEADER"]
     return next((one for one in formats if one in ("image", "video", "document")), None)
-
-
-def unfillable(components: Sequence[Mapping[str, Any]]) -> str | None:
-    """What of Meta's template demands values that we cannot give yet."""
-    for part in components:
-        kind, form = _kind(part), str(part.get("format", "TEXT")).upper()
-        if kind == "HEADER" and form == "LOCATION":
-            return "a location above its text"
-        if kind == "HEADER" and PLACEHOLDER.search(str(part.get("text") or "")):
-            return "a variable above its text"
-        if kind in ("CAROUSEL", "LIMITED_TIME_OFFER"):
-            return f"a {kind.lower().replace('_', ' ')}"
-        for button in part.get("buttons") or () if kind == "BUTTONS" else ():
-            if PLACEHOLDER.search(str(button.get("url") or "")):
-                return "a variable in a button's address"
-            if str(button.get("type", "")).upper() in ("OTP", "COPY_CODE", "CATALOG", "MPM", "FLOW"):
-                return f"a button of the kind {str(button['type']).lower()}"
-    return None
-
-
-def _kind(part: Mapping[str, Any]) -> str:
-    return str(part.get("type", "")).upper()
 
 
 def mapping(body: str, components: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -92,7 +70,8 @@ def in_order(placeholders: Sequence[str]) -> tuple[list[str], bool]:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One language. `parts` are text and variable by turns; `order` the variables of Meta's parameters."""
+    """One language. `parts` are text and variable by turns; `order` the variables of Meta's parameters; `slots` what
+    Meta's template wants outside its text, each with the variable that fills it."""
 
     language: str
     parts: tuple[str, ...]
@@ -101,11 +80,14 @@ class Wording:
     order: tuple[str, ...] = ()
     parameter_names: tuple[str, ...] = ()
     header: Header | None = None
+    slots: tuple[tuple[Slot, str], ...] = ()
+    components: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, row: Template | TemplateVariant, cloud_name: str | None, header: Mapping[str, Any] | None) -> "Wording":
         order = list(dict.fromkeys(VARIABLE.findall(row.body)))
         names: tuple[str, ...] = ()
+        named = template_slots.variables(row.components, row.slots)
         if row.components:
             mapped = mapping(row.body, row.components)
             placeholders, is_named = in_order(list(mapped))
@@ -120,6 +102,8 @@ class Wording:
             order=tuple(order),
             parameter_names=names,
             header=None if header is None else Header.model_validate(header),
+            slots=tuple((slot, named[slot.key]) for slot in template_slots.slots(row.components or ())),
+            components=row.components or (),
         )
 
     @classmethod
@@ -129,21 +113,24 @@ class Wording:
 
     @property
     def variables(self) -> list[str]:
-        return list(dict.fromkeys(self.parts[1::2]))
+        return list(dict.fromkeys((*self.parts[1::2], *(name for _, name in self.slots))))
 
     def fill(self, values: Mapping[str, Any]) -> Content:
         """The message for one person; raises `MissingVariable`."""
         filled: dict[str, str] = {}
-        said = list(self.parts)
-        for place in range(1, len(said), 2):
-            name = said[place]
+
+        def filling(name: str) -> str:
             value = filled.get(name)
             if value is None:
                 value = _worded(values.get(name)) or self.defaults.get(name)
                 if not value:
                     raise MissingVariable(name)
                 filled[name] = value
-            said[place] = value
+            return value
+
+        said = list(self.parts)
+        for place in range(1, len(said), 2):
+            said[place] = filling(said[place])
         text = "".join(said)
         if self.cloud_name is not None:
             return TemplateContent.model_construct(
@@ -152,6 +139,14 @@ class Wording:
                 parameters=tuple([filled[name] for name in self.order]),
                 parameter_names=self.parameter_names,
                 header=self.header,
+                slots=tuple(
+                    [
+                        Parameter.model_construct(
+                            place=slot.place, index=slot.index, name=slot.parameter_name, value=filling(name)
+                        )
+                        for slot, name in self.slots
+                    ]
+                ),
                 text=text,
             )
         if self.header is not None:

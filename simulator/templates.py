@@ -74,7 +74,7 @@ class Template:
     body: Text = field(init=False)
     header: Text = field(init=False)
     media: str = field(init=False, default="")
-    buttons: list[Text | None] = field(init=False)
+    buttons: list[tuple[str, Text]] = field(init=False)
     quick_reply: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Template:
                 self.media = _MEDIA.get(str(component.get("format", "TEXT")).upper(), "")
             elif kind == "BUTTONS":
                 self.buttons = [
-                    Text.of(str(button.get("url", ""))) if button.get("type") == "URL" else None
+                    (str(button.get("type", "")).upper(), Text.of(str(button.get("url", ""))))
                     for button in component.get("buttons", [])
                 ]
                 for button in component.get("buttons", []):
@@ -116,6 +116,7 @@ class Template:
         """The text the contact sees, checked against what the template was approved with."""
         body: list[Any] = []
         header: list[Any] = []
+        pressed: set[int] = set()
         for component in components:
             if not isinstance(component, dict) or not isinstance(component.get("parameters", []), list):
                 raise GraphError(100, "Invalid parameter: template['components']")
@@ -125,7 +126,7 @@ class Template:
             elif kind == "header":
                 header = component.get("parameters", [])
             elif kind == "button":
-                self._check_button(component)
+                pressed.add(self._check_button(component))
             else:
                 raise GraphError(100, f"Param template['components'] type '{kind}' is not valid")
         if self.media:
@@ -136,18 +137,37 @@ class Template:
         else:
             top = self.header.filled(header, "header")
             top = f"{top}\n" if top else ""
+        for index, (kind, url) in enumerate(self.buttons):
+            if index not in pressed and (kind == "COPY_CODE" or url.names):
+                raise GraphError(131008, f"buttons: Button at index {index} of type {kind} requires a parameter")
         text = top + self.body.filled(body, "body")
         if len(text) > 4096:
             raise GraphError(132005, "The translated text is too long")
         return text
 
-    def _check_button(self, component: dict[str, Any]) -> None:
+    def _check_button(self, component: dict[str, Any]) -> int:
+        """Its index."""
         try:
-            button = self.buttons[int(component.get("index", 0))]
+            index = int(component.get("index", 0))
+            kind, url = self.buttons[index] if index >= 0 else ("", Text([""], []))
         except (IndexError, ValueError, TypeError):
             raise GraphError(132012, f"button: there is no button {component.get('index')!r}") from None
-        if component.get("sub_type") == "url" and button is not None:
-            button.filled(component.get("parameters", []), "button")
+        sub_type, parameters = str(component.get("sub_type", "")).upper(), component.get("parameters", [])
+        if sub_type != kind:
+            raise GraphError(132012, f"button: button {index} is not of the type {sub_type}")
+        if kind == "URL":
+            url.filled(parameters, "button")
+        elif kind == "COPY_CODE":
+            _check_code(parameters)
+        return index
+
+
+def _check_code(parameters: list[Any]) -> None:
+    code = parameters[0].get("coupon_code") if len(parameters) == 1 and isinstance(parameters[0], dict) else None
+    if not isinstance(code, str) or parameters[0].get("type") != "coupon_code" or not code.strip():
+        raise GraphError(132012, "button: a copy code button takes one parameter of type coupon_code")
+    if len(code) > 15:
+        raise GraphError(132012, "button: coupon_code is longer than 15 characters")
 
 
 def _check_media(content: Any, kind: str) -> None:

@@ -11,7 +11,8 @@ from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
 
 class Template(Base):
     """`body` with `{name}` variables. With `cloud_name` it goes as Meta's template, its variables in order.
-    `category` is Meta's: marketing, utility or authentication; `status` is what Meta said last."""
+    `category` is Meta's: marketing, utility or authentication; `status` is what Meta said last. `slots` names other
+    variables for what Meta's template wants outside its text (`core.template_slots`)."""
 
     __tablename__ = "templates"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -25,6 +26,7 @@ class Template(Base):
     waba_id: Mapped[str | None] = plain(String(40))
     status: Mapped[str | None] = plain(String(20))
     components: Mapped[list[dict[str, Any]] | None] = plain(Json)
+    slots: Mapped[dict[str, str] | None] = plain(Json)
     synced_at: Mapped[datetime | None] = plain(UtcDateTime)
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
@@ -42,6 +44,7 @@ class TemplateVariant(Base):
     header: Mapped[dict[str, Any] | None] = plain(Json)
     status: Mapped[str | None] = plain(String(20))
     components: Mapped[list[dict[str, Any]] | None] = plain(Json)
+    slots: Mapped[dict[str, str] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
 

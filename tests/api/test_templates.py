@@ -95,13 +95,22 @@ async def test_what_a_campaign_uses_stays(server: Any, api: httpx.AsyncClient) -
 async def test_templates_are_synced(server: Any, api: httpx.AsyncClient, connector: FakeConnector) -> None:
     sender = await scenes.a_sender(server.platform)
     body = {"type": "BODY", "text": "Hello {{1}}"}
-    button = {"type": "BUTTONS", "buttons": [{"type": "URL", "url": "https://shop.example/{{1}}"}]}
+    url = {"type": "URL", "text": "Track", "url": "https://shop.example/{{1}}"}
+    button = {"type": "BUTTONS", "buttons": [url]}
     connector.account_templates = [AccountTemplate("offer", "en", "utility", "approved", [body, button])]
     done = (await api.post(f"/api/v3/senders/{sender.id}/sync-templates")).json()
-    assert (done["created"], [one["name"] for one in done["problems"]]) == (1, ["offer"])
+    assert (done["created"], done["problems"]) == (1, [])
     shown = (await api.get("/api/v3/templates/1")).json()
     assert (shown["body"], shown["status"], shown["category"]) == ("Hello {v1}", "approved", "utility")
-    assert (await api.patch("/api/v3/templates/1", json={"body": "Hello {name}"})).json()["variables"] == ["name"]
+    assert (shown["slots"], shown["variables"]) == ({"button_1": "button_1"}, ["v1", "button_1"])
+    changes = {"body": "Hello {name}", "slots": {"button_1": "order"}, "defaults": {"order": "A0"}}
+    changed = (await api.patch("/api/v3/templates/1", json=changes)).json()
+    assert (changed["variables"], changed["defaults"]) == (["name", "order"], {"order": "A0"})
+    preview = (await api.post("/api/v3/templates/1/preview", json={"values": {"name": "Nora", "order": "A7"}})).json()
+    assert (preview["heading"], preview["buttons"]) == ("", ["Track: https://shop.example/A7"])
+    for wrong in ({"button_2": "order"}, {"button_1": "not a name"}):
+        refused = await api.patch("/api/v3/templates/1", json={"slots": wrong})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, "slots")
     assert (await api.patch("/api/v3/templates/1", json={"body": "Bye {name}"})).status_code == 422
     assert (await api.put("/api/v3/templates/1/variants/ar", json={"body": "x"})).status_code == 409
     assert (await api.post("/api/v3/senders/9/sync-templates")).status_code == 404

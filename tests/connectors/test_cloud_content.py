@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from connectors.cloud_content import body_of, client_id_of
-from core.content import Buttons, Card, Contacts, Header, Location, Media, Other, Reaction, Template, Text
+from core.content import Buttons, Card, Contacts, Header, Location, Media, Other, Parameter, Reaction, Template, Text
 from core.ports import Address, Outgoing, PermanentContent, PermanentRecipient
 
 SPEC = Path(__file__).parents[3] / "shared/contracts/meta-business-messaging-api-v23.yaml"
@@ -49,6 +49,14 @@ KINDS = {
     ),
     "template with named parameters": Template(
         name="offer", language="ar", parameters=("Amal",), parameter_names=("first_name",)
+    ),
+    "template with a heading and a button": Template(
+        name="offer",
+        language="ar",
+        slots=(
+            Parameter(place="header", name="first_name", value="Amal"),
+            Parameter(place="url", index=1, value="A17"),
+        ),
     ),
     "bare template": Template(name="hello_world", language="en_US"),
 }
@@ -146,3 +154,24 @@ def test_our_mark_comes_back_and_a_foreign_one_does_not():
     assert client_id_of(body_of(outgoing(Text(body="x")))["biz_opaque_callback_data"]) == "id1"
     for foreign in ("other:1", "wq1:", "", None, 7, ["wq1:a"]):
         assert client_id_of(foreign) is None
+
+
+def test_a_template_is_filled_in_all_around():
+    """Meta's description knows no codes to be copied yet; her guide to templates does."""
+    slots = (
+        Parameter(place="header", value="Amal"),
+        Parameter(place="url", index=0, value="A17"),
+        Parameter(place="copy_code", index=2, value="SPRING"),
+    )
+    sent = body_of(outgoing(Template(name="offer", language="ar", parameters=("10 %",), slots=slots)))
+    assert sent["template"]["components"] == [
+        {"type": "header", "parameters": [{"type": "text", "text": "Amal"}]},
+        {"type": "body", "parameters": [{"type": "text", "text": "10 %"}]},
+        {"type": "button", "sub_type": "url", "index": "0", "parameters": [{"type": "text", "text": "A17"}]},
+        {
+            "type": "button",
+            "sub_type": "copy_code",
+            "index": "2",
+            "parameters": [{"type": "coupon_code", "coupon_code": "SPRING"}],
+        },
+    ]

@@ -11,7 +11,7 @@ from core.bootstrap import Platform
 from core.errors import Conflict, Invalid
 from core.models import Campaign, Event, Template
 from core.ports import AccountTemplate, ParsedWebhook, TemplateChanged
-from core.wordings import Wording, mapping, unfillable
+from core.wordings import Wording, mapping
 from fakes import FakeConnector
 
 
@@ -106,12 +106,12 @@ async def test_named_parameters_go_by_name(platform: Platform) -> None:
 
 
 async def test_what_cannot_be_sent_from_here_is_told(platform: Platform) -> None:
-    url = {"type": "BUTTONS", "buttons": [{"type": "URL", "url": "https://shop.example/{{1}}"}]}
+    flow = {"type": "BUTTONS", "buttons": [{"type": "FLOW", "text": "Book"}]}
     done = await _taken(
         platform,
         _at_meta("no_text", ""),
         _at_meta("braces", "Say {hello world}"),
-        _at_meta("button", "Hi", parts=[url]),
+        _at_meta("button", "Hi", parts=[flow]),
         _at_meta("picture", "Hi", media="IMAGE"),
     )
     assert [(one.name, one.message[:9]) for one in done.problems] == [
@@ -226,9 +226,3 @@ async def test_a_webhook_changes_status_and_category(platform: Platform) -> None
 def test_what_stands_in_the_same_place_is_the_same() -> None:
     components = [{"type": "BODY", "text": "{{1}}{{ 2 }}"}]
     assert mapping("{a}{b}", components) == {"1": "a", "2": "b"}
-
-
-def test_parts_that_need_values() -> None:
-    assert unfillable([{"type": "HEADER", "format": "TEXT", "text": "Hi {{1}}"}]) == "a variable above its text"
-    assert unfillable([{"type": "HEADER", "format": "LOCATION"}]) == "a location above its text"
-    assert unfillable([{"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": "Yes"}]}]) is None

@@ -14,11 +14,13 @@ class Variant(Model):
     body: str
     defaults: dict[str, str]
     header: dict[str, Any] | None
+    slots: dict[str, str]
     status: str | None
 
 
 class Template(Model):
-    """`cloud_name` is the name of the template at Meta, `status` what Meta said of it last."""
+    """`cloud_name` is the name of the template at Meta, `status` what Meta said of it last. `slots` are the variables
+    of what it wants filled in outside its text: {"button_1": "order_path"}."""
 
     id: int
     name: str
@@ -28,6 +30,7 @@ class Template(Model):
     cloud_name: str | None
     variables: list[str]
     header: dict[str, Any] | None
+    slots: dict[str, str]
     variants: list[Variant]
     category: str
     status: str | None
@@ -37,7 +40,8 @@ class Template(Model):
 
 
 class Preview(Model):
-    """`missing` are variables without a value: such a person would be skipped."""
+    """`missing` are variables without a value: such a person would be skipped. `heading` and `buttons` stand around
+    the text of Meta's template."""
 
     text: str
     language: str
@@ -45,6 +49,8 @@ class Preview(Model):
     missing: list[str]
     parameters: list[str]
     header: dict[str, Any] | None
+    heading: str
+    buttons: list[str]
 
 
 class Templates(Resource[C]):
@@ -84,8 +90,8 @@ class Templates(Resource[C]):
     def change(
         self, template_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Ask[Template]:
-        """`changes` names any of name, body, defaults, header, and of one made by hand language and cloud_name. Refused
-        while a campaign sends it."""
+        """`changes` names any of name, body, defaults, header, of one of Meta's slots, of one made by hand language and
+        cloud_name. Refused while a campaign sends it."""
         return write("PATCH", f"/templates/{template_id}", Template, json=changes, key=idempotency_key)
 
     @call
@@ -97,7 +103,7 @@ class Templates(Resource[C]):
     def save_variant(
         self, template_id: int, language: str, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Ask[Template]:
-        """Add the message in another language, or change it there: any of body, defaults and header."""
+        """Add the message in another language, or change it there: any of body, defaults, header and slots."""
         path = f"/templates/{template_id}/variants/{language}"
         return write("PUT", path, Template, json=changes, key=idempotency_key)
 
