@@ -14,7 +14,7 @@ from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Named, Page, PlaceDep, page
-from core import campaigns, drafts, outgoing, retrying, runs
+from core import appointments, campaigns, drafts, occurrences, outgoing, retrying, runs
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
@@ -22,7 +22,17 @@ from core.ports import JobsUnavailable
 router = APIRouter(prefix="/api/v3/campaigns", tags=["campaigns"], route_class=Once)
 logger = logging.getLogger(__name__)
 
-State = Literal["draft", "running", "paused", "cancelled", "finished"]
+State = Literal["draft", "scheduled", "running", "paused", "cancelled", "finished"]
+
+_Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
+WhichQuery = Annotated[
+    Literal["latest", "all"] | _Number,
+    Query(description="An occurrence by its number, the `latest` that began, or `all` together.", examples=["latest"]),
+]
+OneQuery = Annotated[
+    Literal["latest"] | _Number,
+    Query(description="An occurrence by its number, or the `latest` that began.", examples=["latest"]),
+]
 
 
 class Audience(Body):
@@ -123,6 +133,7 @@ class CampaignOut(Shown):
         description="What the preflight said before the launch; `finished_at` says what came of it.",
         examples=[{"recipients": 948, "finishes_at": "2026-11-23T10:00:00+00:00", "limited_by": "rate"}],
     )
+    occurrence: int = Field(description="The number of the latest that began; 0 before.", examples=[1])
     launches: int = Field(description="How many times it was set running.", examples=[1])
     created_at: datetime
     launched_at: datetime | None
@@ -176,10 +187,10 @@ async def list_campaigns(
 
 @router.get("/{campaign_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
-    """One campaign with its progress."""
-    campaign = show(await campaigns.get(tx, campaign_id))
-    progress = ProgressOut.model_validate(await campaigns.progress(tx, campaign_id))
-    return CampaignWithProgress(**campaign.model_dump(), progress=progress)
+    """One campaign with the progress of its latest occurrence."""
+    campaign = await campaigns.get(tx, campaign_id)
+    progress = await campaigns.progress(tx, campaign_id, occurrence=campaign.occurrence)
+    return CampaignWithProgress(**show(campaign).model_dump(), progress=ProgressOut.model_validate(progress))
 
 
 @router.patch(
@@ -194,10 +205,10 @@ async def change_campaign(campaign_id: Id, body: CampaignChanges, tx: Tx, now: N
 
 
 @router.get("/{campaign_id}/progress", dependencies=[Depends(needs("read"))], responses=documented(404))
-async def get_progress(campaign_id: Id, tx: Tx) -> ProgressOut:
+async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest") -> ProgressOut:
     """The funnel, now."""
-    await campaigns.get(tx, campaign_id)
-    return ProgressOut.model_validate(await campaigns.progress(tx, campaign_id))
+    number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
+    return ProgressOut.model_validate(await campaigns.progress(tx, campaign_id, occurrence=number))
 
 
 @router.post(
@@ -275,10 +286,18 @@ class AgainOut(Shown):
     openapi_extra=DOCUMENTED,
 )
 async def retry_campaign(
-    campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now, body: RetryIn | None = None
+    campaign_id: Id,
+    request: Request,
+    platform: PlatformDep,
+    tx: Tx,
+    now: Now,
+    body: RetryIn | None = None,
+    occurrence: OneQuery = "latest",
 ) -> AgainOut:
     """Try again with those whose message is known to have had no effect. Never touches who is `unknown`."""
-    queued = await retrying.retry_failed(tx, campaign_id, reason=(body or RetryIn()).reason, at=now)
+    number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id, lock=True), occurrence)
+    reason = (body or RetryIn()).reason
+    queued = await retrying.retry_failed(tx, campaign_id, reason=reason, occurrence=number, at=now)
     after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
     return AgainOut(queued=queued)
 
@@ -290,11 +309,18 @@ async def retry_campaign(
     openapi_extra=DOCUMENTED,
 )
 async def resend_unknown(
-    campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now, body: ResendIn
+    campaign_id: Id,
+    request: Request,
+    platform: PlatformDep,
+    tx: Tx,
+    now: Now,
+    body: ResendIn,
+    occurrence: OneQuery = "latest",
 ) -> AgainOut:
     """Write again to those of whom nobody knows whether they got it. **Each of them may get it twice**, so their
     number has to be confirmed; a wrong one is refused with the right one."""
-    queued = await retrying.resend_unknown(tx, campaign_id, confirm=body.confirm, at=now)
+    number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id, lock=True), occurrence)
+    queued = await retrying.resend_unknown(tx, campaign_id, confirm=body.confirm, occurrence=number, at=now)
     after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
     return AgainOut(queued=queued)
 
@@ -345,7 +371,7 @@ def _nudge(platform: Platform, campaign: Campaign) -> Work:
     async def nudge() -> None:
         try:
             await platform.jobs.start(
-                runs.SEND,
+                appointments.SEND,
                 {"campaign_id": campaign_id},
                 key=f"campaign:{campaign_id}:{launches}",
                 about=runs.about(campaign_id),

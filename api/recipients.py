@@ -12,12 +12,13 @@ from starlette.responses import StreamingResponse
 
 from api.auth import needs
 from api.bodies import Shown
+from api.campaigns import WhichQuery
 from api.deps import Id, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import Signed
 from api.messages import RECEIPTS, Receipt
 from api.pages import Page, PlaceDep, page
-from core import campaigns
+from core import campaigns, occurrences
 from core.bootstrap import Platform
 from core.campaigns import Outcome
 
@@ -33,6 +34,7 @@ class RecipientOut(Shown):
     """A person within a campaign. The phone number is found at the contact."""
 
     id: int
+    occurrence: int = Field(examples=[1])
     contact_id: int
     name: str = Field(description="Empty once the person was erased.", examples=["نورة"])
     state: State
@@ -52,6 +54,7 @@ def show(outcome: Outcome) -> RecipientOut:
     recipient, message = outcome.recipient, outcome.message
     return RecipientOut(
         id=recipient.id,
+        occurrence=recipient.occurrence,
         contact_id=recipient.contact_id,
         name=outcome.name,
         state=recipient.state,
@@ -70,11 +73,18 @@ def show(outcome: Outcome) -> RecipientOut:
 
 @router.get("/recipients", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def list_recipients(
-    campaign_id: Id, tx: Tx, place: PlaceDep, state: StateFilter = None, reason: ReasonFilter = None
+    campaign_id: Id,
+    tx: Tx,
+    place: PlaceDep,
+    state: StateFilter = None,
+    reason: ReasonFilter = None,
+    occurrence: WhichQuery = "latest",
 ) -> Page[RecipientOut]:
-    """Everybody in the campaign with the outcome and its reason."""
-    await campaigns.get(tx, campaign_id)
-    rows = await campaigns.outcomes(tx, campaign_id, after=place.after, limit=place.limit, state=state, reason=reason)
+    """Everybody in an occurrence of the campaign with the outcome and its reason."""
+    number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
+    rows = await campaigns.outcomes(
+        tx, campaign_id, after=place.after, limit=place.limit, state=state, reason=reason, occurrence=number
+    )
     return page(rows, place, id_of=lambda row: row.recipient.id, show=show)
 
 
@@ -85,25 +95,33 @@ async def list_recipients(
     responses={200: {"content": {"text/csv": {}}, "description": "One line per person."}, **documented(404)},
 )
 async def download_recipients(
-    campaign_id: Id, platform: PlatformDep, state: StateFilter = None, reason: ReasonFilter = None
+    campaign_id: Id,
+    platform: PlatformDep,
+    state: StateFilter = None,
+    reason: ReasonFilter = None,
+    occurrence: WhichQuery = "latest",
 ) -> StreamingResponse:
     """The same as a file, however many there are."""
     async with platform.database.reading() as tx:
-        await campaigns.get(tx, campaign_id)
+        number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
     return StreamingResponse(
-        _lines(platform, campaign_id, state, reason),
+        _lines(platform, campaign_id, state, reason, number),
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="campaign-{campaign_id}-recipients.csv"'},
     )
 
 
-async def _lines(platform: Platform, campaign_id: int, state: str | None, reason: str | None) -> AsyncIterator[str]:
+async def _lines(
+    platform: Platform, campaign_id: int, state: str | None, reason: str | None, occurrence: int | None
+) -> AsyncIterator[str]:
     """A page per transaction: a slow reader holds none open."""
     yield "\ufeff" + _csv([list(RecipientOut.model_fields)])  # the mark lets Excel read Arabic names
     after = 0
     while True:
         async with platform.database.reading() as tx:
-            rows = await campaigns.outcomes(tx, campaign_id, after=after, limit=_CSV_PAGE, state=state, reason=reason)
+            rows = await campaigns.outcomes(
+                tx, campaign_id, after=after, limit=_CSV_PAGE, state=state, reason=reason, occurrence=occurrence
+            )
         if not rows:
             return
         after = rows[-1].recipient.id

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from api.auth import needs
 from api.bodies import Body, Shown
+from api.campaigns import WhichQuery
 from api.deps import Id, Now, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import Signed
-from core import contacts, why
+from core import campaigns, contacts, occurrences, why
 from core.errors import Invalid
 
 router = APIRouter(prefix="/api/v3/campaigns/{campaign_id}", tags=["campaigns"], route_class=Signed)
@@ -44,13 +45,15 @@ class AnswerOut(Shown):
 
 
 class WhyOut(Shown):
-    """One answer for each occurrence of the campaign that the person was planned for."""
+    """One answer; of `all` occurrences one for each that the person was planned for."""
 
     answers: list[AnswerOut]
 
 
 @router.post("/why", dependencies=[Depends(needs("read"))], responses=documented(404))
-async def why_or_why_not(campaign_id: Id, who: WhoIn, tx: Tx, now: Now, platform: PlatformDep) -> WhyOut:
+async def why_or_why_not(
+    campaign_id: Id, who: WhoIn, tx: Tx, now: Now, platform: PlatformDep, occurrence: WhichQuery = "latest"
+) -> WhyOut:
     """Why this person got the campaign's message, or why not, with the rows that prove it. Changes nothing."""
     if (who.contact_id is None) == (who.phone is None):
         raise Invalid("Name the person by contact_id or by phone.", field="contact_id")
@@ -58,5 +61,6 @@ async def why_or_why_not(campaign_id: Id, who: WhoIn, tx: Tx, now: Now, platform
     if contact_id is None:
         phone = contacts.e164(who.phone or "", platform.settings.default_country)
         contact_id = await why.whose(tx, platform.key, phone)
-    answers = await why.ask(tx, campaign_id, contact_id, now=now)
+    number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
+    answers = await why.ask(tx, campaign_id, contact_id, occurrence=number, now=now)
     return WhyOut(answers=[AnswerOut.model_validate(answer) for answer in answers])

@@ -9,6 +9,7 @@ from pathlib import Path
 from cli import installation, remote
 from cli.contacts import add_import, contacts_import
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
+from cli.schedules import add_schedule, campaigns_occurrences, campaigns_schedule, campaigns_unschedule
 from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
@@ -188,6 +189,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, help_text, run, campaigns).add_argument("id", type=int)
     add_test(add("test", "send a campaign's message to one person, as a test", campaigns_test, campaigns))
+    add_schedule(add("schedule", "send it when it is due: once, or again and again", campaigns_schedule, campaigns))
+    for name, help_text, run in (
+        ("unschedule", "send it no more by itself", campaigns_unschedule),
+        ("occurrences", "each time it was sent, was missed or is to be sent", campaigns_occurrences),
+    ):
+        add(name, help_text, run, campaigns).add_argument("id", type=int)
     asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
     asking.add_argument("id", type=int)
     asking.add_argument("who", help="a phone number, or #17 for contact 17")

@@ -46,6 +46,14 @@ async def members(tx: Tx, audience: Mapping[str, Any], *, at: datetime | None = 
     raise Invalid("An audience is everybody, a tag, a segment or a filter.", field="audience", hint=_HINT)
 
 
+async def frozen(tx: Tx, audience: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, that a later change of the segment does not change. Raises `Invalid` as `check` does."""
+    await check(tx, audience)
+    if "segment" in audience:
+        return {"filter": (await tx.get_one(Segment, audience["segment"])).filter}
+    return dict(audience)
+
+
 async def chosen(tx: Tx, one: Filter, *, at: datetime | None = None) -> Select[tuple[int]]:
     """As `members`, of a filter."""
     return select(Contact.id.label("id")).where(is_there(), await matching(tx, one, at=at))

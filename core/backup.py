@@ -194,6 +194,9 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
     paused = (await tx.execute(select(Sender).where(Sender.state == senders.ACTIVE))).scalars().all()
     for sender in paused:
         await senders.move(tx, sender, senders.PAUSED, reason=RESTORED, at=now)
+    await tx.execute(update(Installation).values(jobs_mark=None))  # the orchestrator remembers what came after
+    for campaign in (await tx.execute(select(Campaign).where(Campaign.state == campaigns.SCHEDULED))).scalars().all():
+        await campaigns.pause(tx, campaign.id, reason=RESTORED, at=now)
     started = select(Campaign).where(Campaign.state.in_((campaigns.RUNNING, campaigns.PAUSED)))
     doubtful = 0
     for campaign in (await tx.execute(started)).scalars().all():

@@ -7,20 +7,29 @@ from typing import Any
 
 from sqlalchemy import func, or_, select, update
 
-from core import audiences, consents, quiet, senders, templates
+from core import audiences, consents, occurrences, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
-from core.models import Campaign, Contact, Message, Recipient, Sender
+from core.models import Campaign, Contact, Message, Occurrence, Recipient, Sender
 
-DRAFT, RUNNING, PAUSED, CANCELLED, FINISHED = "draft", "running", "paused", "cancelled", "finished"
+DRAFT, SCHEDULED, RUNNING, PAUSED, CANCELLED, FINISHED = (
+    "draft",
+    "scheduled",
+    "running",
+    "paused",
+    "cancelled",
+    "finished",
+)
 MOVES = {
-    DRAFT: {RUNNING, CANCELLED},
-    RUNNING: {PAUSED, CANCELLED, FINISHED},
-    PAUSED: {RUNNING, CANCELLED},
+    DRAFT: {SCHEDULED, RUNNING, CANCELLED},
+    SCHEDULED: {RUNNING, PAUSED, CANCELLED, FINISHED, DRAFT},  # a draft again: nothing of it ever began
+    RUNNING: {PAUSED, CANCELLED, FINISHED, SCHEDULED},
+    PAUSED: {RUNNING, CANCELLED, SCHEDULED, FINISHED, DRAFT},  # the last three from a pause between two occurrences
     CANCELLED: set[str](),
     FINISHED: {RUNNING},  # somebody wants to write again to those who did not get it
 }
+OVER = (CANCELLED, FINISHED)
 UNFINISHED = ("queued", "claimed", "sending")
 
 
@@ -98,22 +107,59 @@ def move(campaign: Campaign, to: str) -> None:
 async def launch(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     """Freeze the audience and set it running. Of two launches at once the second gets `Conflict`."""
     campaign = await get(tx, campaign_id, lock=True)
+    if campaign.state == SCHEDULED:
+        raise Conflict(
+            f"Campaign {campaign_id} is scheduled.",
+            field="state",
+            hint="Remove its schedule to launch it by hand, or schedule it sooner.",
+        )
     if campaign.state != DRAFT:
         raise Conflict(
             f"Campaign {campaign_id} was launched already; it is {campaign.state}.",
             field="state",
             hint="A paused campaign goes on with resume." if campaign.state == PAUSED else None,
         )
+    await check_fit(tx, campaign)
+    occurrence = await occurrences.add(tx, campaign, due_at=at, include_earlier=True, at=at)
+    await begin(tx, campaign, occurrence, at=at)
+    return campaign
+
+
+async def check_fit(tx: Tx, campaign: Campaign) -> None:
+    """Raises `Conflict` where its sender or its template could not send it now."""
     sender = await senders.get(tx, campaign.sender_id)
     if sender.state != senders.ACTIVE:
         raise Conflict(f"Sender {sender.name!r} is {sender.state}: {sender.state_reason}", field="sender_id")
     await _check_template(tx, campaign, sender)
+
+
+async def begin(tx: Tx, campaign: Campaign, occurrence: Occurrence, *, at: datetime) -> None:
+    """The audience of this occurrence is frozen now, and planned from its beginning."""
     move(campaign, RUNNING)
+    await occurrences.begin(tx, campaign, occurrence, at=at)
+    campaign.occurrence = occurrence.number
+    campaign.planned_to = 0
     campaign.audience_to = (await tx.execute(select(func.max(Contact.id)))).scalar() or 0
     campaign.launched_at = at
     campaign.launches += 1
-    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="launched"), at=at)
-    return campaign
+    campaign.state_reason = ""
+    await tx.flush()
+    await publish(tx, CampaignMoved(campaign_id=campaign.id, what="launched"), at=at)
+
+
+async def rest(tx: Tx, campaign: Campaign, *, reason: str = "", at: datetime) -> None:
+    """Nothing of it runs: it waits for its next occurrence, or is over, or a draft again if it never began."""
+    campaign.run_token = campaign.run_until = None
+    if await occurrences.waiting(tx, campaign.id) is not None:
+        to, what = SCHEDULED, "scheduled"
+    elif campaign.launched_at is None:
+        to, what = DRAFT, "unscheduled"
+    else:
+        to, what, campaign.finished_at = FINISHED, "finished", at
+    move(campaign, to)
+    campaign.state_reason = reason
+    await tx.flush()
+    await publish(tx, CampaignMoved(campaign_id=campaign.id, what=what, reason=reason), at=at)
 
 
 async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> Campaign:
@@ -126,9 +172,13 @@ async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> 
 
 
 async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
+    """Go on; a pause between two occurrences ends in waiting for the next."""
     campaign = await get(tx, campaign_id, lock=True)
     if campaign.state != PAUSED:
         raise Conflict(f"Campaign {campaign_id} is {campaign.state}, not paused.", field="state")
+    if not await occurrences.is_running(tx, campaign_id):
+        await rest(tx, campaign, at=at)
+        return campaign
     await _check_template(tx, campaign, await senders.get(tx, campaign.sender_id))
     move(campaign, RUNNING)
     campaign.state_reason = ""
@@ -148,6 +198,9 @@ async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
     campaign = await get(tx, campaign_id, lock=True)
     move(campaign, CANCELLED)
     campaign.finished_at = at
+    await occurrences.end(tx, campaign_id, occurrences.CANCELLED, at=at)
+    if (due := await occurrences.waiting(tx, campaign_id)) is not None:
+        await occurrences.settle(tx, due, occurrences.CANCELLED, reason="campaign_cancelled", at=at)
     await tx.execute(
         update(Recipient)
         .where(Recipient.campaign_id == campaign_id, Recipient.state.in_(("queued", "claimed")))
@@ -158,7 +211,8 @@ async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
 
 
 async def finish_if_done(tx: Tx, campaign_id: int, *, at: datetime) -> bool:
-    """Finished when planned to the end and nobody is queued, claimed or without an outcome."""
+    """The occurrence is over when planned to the end and nobody is queued, claimed or without an outcome; so is the
+    campaign, unless another is to come."""
     campaign = await get(tx, campaign_id, lock=True)
     if campaign.state != RUNNING or not planned(campaign):
         return False
@@ -167,10 +221,8 @@ async def finish_if_done(tx: Tx, campaign_id: int, *, at: datetime) -> bool:
     )
     if left.first():
         return False
-    move(campaign, FINISHED)
-    campaign.finished_at = at
-    campaign.run_token = campaign.run_until = None
-    await publish(tx, CampaignMoved(campaign_id=campaign_id, what="finished"), at=at)
+    await occurrences.end(tx, campaign_id, occurrences.FINISHED, at=at)
+    await rest(tx, campaign, at=at)
     return True
 
 
@@ -263,14 +315,17 @@ class Progress:
     unknown: Mapping[str, int]
 
 
-async def progress(tx: Tx, campaign_id: int) -> Progress:
-    """The funnel, with failures, skips and unknowns by their reason."""
+async def progress(tx: Tx, campaign_id: int, *, occurrence: int | None = None) -> Progress:
+    """The funnel of an occurrence, or of all together; failures, skips and unknowns by their reason."""
+    theirs = [Recipient.campaign_id == campaign_id]
+    if occurrence is not None:
+        theirs.append(Recipient.occurrence == occurrence)
     counts: dict[str, int] = dict.fromkeys((*UNFINISHED, "sent"), 0)
     by_reason: dict[str, dict[str, int]] = {"failed": {}, "skipped": {}, "unknown": {}}
     delivered = read = total = 0
     for state, reason, receipt, number in await tx.execute(
         select(Recipient.state, Recipient.reason, Recipient.receipt, func.count())
-        .where(Recipient.campaign_id == campaign_id)
+        .where(*theirs)
         .group_by(Recipient.state, Recipient.reason, Recipient.receipt)
     ):
         total += number
@@ -280,11 +335,7 @@ async def progress(tx: Tx, campaign_id: int) -> Progress:
             counts[state] += number
         delivered += number if receipt >= 2 else 0
         read += number if receipt >= 3 else 0
-    replied = (
-        await tx.execute(
-            select(func.count()).where(Recipient.campaign_id == campaign_id, Recipient.replied_at.is_not(None))
-        )
-    ).scalar_one()
+    replied = (await tx.execute(select(func.count()).where(*theirs, Recipient.replied_at.is_not(None)))).scalar_one()
     return Progress(
         total=total,
         queued=counts["queued"] + counts["claimed"],
@@ -309,7 +360,14 @@ class Outcome:
 
 
 async def outcomes(
-    tx: Tx, campaign_id: int, *, after: int, limit: int, state: str | None = None, reason: str | None = None
+    tx: Tx,
+    campaign_id: int,
+    *,
+    after: int,
+    limit: int,
+    state: str | None = None,
+    reason: str | None = None,
+    occurrence: int | None = None,
 ) -> Sequence[Outcome]:
     query = (
         select(Recipient, func.coalesce(Contact.name, ""), Message)
@@ -323,4 +381,6 @@ async def outcomes(
         query = query.where(Recipient.state == state)
     if reason is not None:
         query = query.where(Recipient.reason == reason)
+    if occurrence is not None:
+        query = query.where(Recipient.occurrence == occurrence)
     return [Outcome(*row) for row in await tx.execute(query)]

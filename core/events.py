@@ -27,7 +27,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class CampaignMoved(_Event):
-    """`campaign.<state>`: created, changed, launched, paused, resumed, cancelled, finished."""
+    """`campaign.<what>`: created, changed, scheduled, unscheduled, launched, paused, resumed, cancelled, finished."""
 
     SYSTEM: ClassVar[str] = "campaigns"
     campaign_id: int
@@ -37,6 +37,26 @@ class CampaignMoved(_Event):
     @property
     def type(self) -> str:
         return f"campaign.{self.what}"
+
+    @property
+    def topic(self) -> str:
+        return f"campaign:{self.campaign_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceMoved(_Event):
+    """`occurrence.<what>`: scheduled, moved, running, finished, missed, cancelled."""
+
+    SYSTEM: ClassVar[str] = "campaigns"
+    campaign_id: int
+    number: int
+    what: str
+    due_at: str
+    reason: str = ""
+
+    @property
+    def type(self) -> str:
+        return f"occurrence.{self.what}"
 
     @property
     def topic(self) -> str:

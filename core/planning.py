@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import audiences, bulk, campaigns, consents
+from core import audiences, bulk, campaigns, consents, occurrences
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
 from core.models import Recipient
@@ -14,12 +14,16 @@ CHUNK = 5_000
 
 async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUNK) -> bool:
     """Make the next `size` recipients; False when there are none left. The cursor moves in the same
-    transaction, and the unique key (campaign, occurrence, contact) stands behind it."""
+    transaction, and the unique key (campaign, occurrence, contact) stands behind it. Who had it before gets no row
+    where they are not to be written to again: a campaign of every day would add the same people each day, for ever
+    (core/why.py tells them from the earlier row)."""
     campaign = await campaigns.get(tx, campaign_id, lock=True)
     if campaign.state not in (campaigns.RUNNING, campaigns.PAUSED) or campaigns.planned(campaign):
         return False
-    assert campaign.audience_to is not None  # noqa: S101  # launch has set it
-    chosen = await audiences.members(tx, campaign.audience, at=campaign.launched_at)
+    if campaign.audience_to is None:  # paused before it ever began
+        return False
+    occurrence = await occurrences.get(tx, campaign_id, campaign.occurrence)
+    chosen = await audiences.members(tx, occurrence.audience or campaign.audience, at=campaign.launched_at)
     member = chosen.selected_columns.id
     chunk = chosen.where(member > campaign.planned_to, member <= campaign.audience_to).order_by(member).limit(size)
     ids = (await tx.execute(chunk)).scalars().all()
@@ -27,6 +31,7 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
         campaign.planned_to = campaign.audience_to
         return False
     agreed = consents.agreed("c.id") if consents.is_needed(campaign.purpose) else "true"
+    anew = "" if occurrence.include_earlier else f"AND NOT {occurrences.had_it('c.id')}"
     inserted = await bulk.run(
         tx,
         f"""
@@ -38,7 +43,7 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
                 WHEN {consents.stopped("c.id")} THEN 'opted_out'
                 WHEN NOT {agreed} THEN 'unverified'
             END AS reason
-            FROM contacts c WHERE c.id {bulk.in_ids(tx)}
+            FROM contacts c WHERE c.id {bulk.in_ids(tx)} {anew}
         ) planned
         WHERE true ORDER BY planned.id
         ON CONFLICT (campaign_id, occurrence, contact_id) DO NOTHING

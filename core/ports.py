@@ -219,11 +219,41 @@ class Connectors(Protocol):
     async def close(self) -> None: ...
 
 
-class Jobs(Protocol):
-    """Asks the orchestrator for a run. Safe to repeat with the same key, and not needed while a run `about` the
-    same waits for its start; raises `JobsUnavailable`."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run as the orchestrator has it. `due_at` is when it is to start, while it is scheduled."""
 
-    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None: ...
+    id: str
+    state: Literal["scheduled", "started", "cancelled", "over"]
+    due_at: datetime | None
+
+
+class Jobs(Protocol):
+    """The orchestrator: it shows and starts runs, and may be down at any time. Everything here raises
+    `JobsUnavailable`."""
+
+    async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None:
+        """Ask for a run now. Safe to repeat with the same key, and not needed while a run `about` the same waits."""
+
+    async def schedule(
+        self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str, due_at: datetime
+    ) -> Job:
+        """Ask for a run later. The same key gives the same run, which somebody may have shifted meanwhile."""
+
+    async def find(self, ids: Sequence[str]) -> Mapping[str, Job]:
+        """Those that are there."""
+
+    async def move(self, job_id: str, *, due_at: datetime) -> None: ...
+
+    async def cancel(self, job_id: str, *, why: str) -> None: ...
+
+    async def mark(self, deployment: str) -> str | None:
+        """What `leave_mark` returned last, if this is the same memory: None or another where it was lost, reset or
+        set back, or where the deployment is not the one it was."""
+
+    async def leave_mark(self, deployment: str) -> str:
+        """Leave a new mark in its memory, and return what `mark` will say of it."""
+
     async def close(self) -> None: ...
 
 

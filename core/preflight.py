@@ -10,13 +10,13 @@ from functools import lru_cache
 import phonenumbers
 from sqlalchemy import func, select
 
-from core import audiences, campaigns, pacing, quiet, rates, senders, templates
+from core import audiences, campaigns, occurrences, pacing, quiet, rates, senders, templates
 from core.addressing import Addressed, Row, addressed
 from core.bootstrap import Platform
 from core.content import Content, Text
 from core.database import Tx
 from core.forecast import Budgets, Forecast, forecast
-from core.models import Campaign, Contact, Identity, Recipient, Sender
+from core.models import Campaign, Contact, Identity, Recipient, Schedule, Sender
 from core.permission import Rules, look_at
 
 _CHUNK = 2_000
@@ -59,7 +59,7 @@ async def check(platform: Platform, campaign_id: int) -> Preflight:
         found = await _look(tx, platform, await campaigns.get(tx, campaign_id), now=now)
     async with platform.database.transaction() as tx:
         campaign = await campaigns.get(tx, campaign_id, lock=True)
-        if campaign.state == campaigns.DRAFT:
+        if campaign.state in (campaigns.DRAFT, campaigns.SCHEDULED):
             campaign.forecast = {
                 "recipients": found.recipients,
                 "finishes_at": found.forecast.finishes_at and found.forecast.finishes_at.isoformat(),
@@ -94,11 +94,15 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
     )
     sums = _Sums(0, Counter(), Counter(), Counter(), Counter(), 0, [])
     async for ids in _members(tx, campaign):
+        had = await _had_it(tx, campaign, ids)
         people = await look_at(tx, sender.id, ids, rules, now=now)
         found = addressed(await _rows(tx, ids), family)
         zones = await _zones(tx, ids) if campaign.quiet_hours else {}
         for contact_id in ids:
             sums.people += 1
+            if contact_id in had:
+                sums.excluded["had_it_before"] += 1
+                continue
             person = people.get(contact_id)
             letter = found.letters.get(contact_id)
             # In the order of the real send: planning looks at the person, claiming at the message, the intent at both.
@@ -130,6 +134,13 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
         examples=sums.examples,
         at=now,
     )
+
+
+async def _had_it(tx: Tx, campaign: Campaign, ids: Sequence[int]) -> set[int]:
+    schedule = await tx.get(Schedule, campaign.id)
+    if schedule is None or schedule.include_earlier:
+        return set()
+    return await occurrences.who_had_it(tx, campaign.id, ids)
 
 
 def _why_no_letter(found: Addressed, contact_id: int) -> str | None:

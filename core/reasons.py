@@ -13,6 +13,15 @@ REASONS = {
     "merged": "The person turned out to be another contact of the same campaign.",
     "erased": "The person's record was erased before their turn.",
     "expired": "It could not leave before the time it was to be sent by.",
+    "had_it_before": "The person had an earlier occurrence, and the schedule says: to each person once.",
+    # occurrences that did not begin
+    "too_late": "Nobody was there to start it within the time allowed after it was due.",
+    "previous_running": "The occurrence before it was still running when it was due.",
+    "cancelled_in_prefect": "Somebody deleted or cancelled its run in Prefect.",
+    "unscheduled": "The schedule was removed.",
+    "campaign_cancelled": "The campaign was cancelled.",
+    "template_not_sendable": "WhatsApp would have refused the template.",
+    "audience_not_valid": "The audience names a segment or an attribute that is no longer there.",
     # queued: not yet
     "conversation_cap": "The sender has opened as many conversations today as it may.",
     "quiet_hours": "It is night where the person is; the message goes in the morning.",

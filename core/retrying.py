@@ -1,46 +1,72 @@
 """Writing again to people of a campaign, because somebody asked for it; nothing here happens by itself."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
-from core import bulk, campaigns, messages
+from core import bulk, campaigns, messages, occurrences
 from core.database import Tx, is_postgres
 from core.errors import Conflict
 from core.events import CampaignMoved, publish
-from core.models import Message, Recipient
+from core.models import Campaign, Message, Recipient
 
-_AGAIN = (campaigns.RUNNING, campaigns.PAUSED, campaigns.FINISHED)
-
-
-async def retry_failed(tx: Tx, campaign_id: int, *, reason: str | None = None, at: datetime) -> int:
-    """Back into the queue with those whose message is known to have had no effect (all, or those of one reason);
-    returns how many. A finished campaign runs again."""
-    return await _again(tx, campaign_id, "failed", reason=reason, what="retried", at=at)
+_AGAIN = (campaigns.RUNNING, campaigns.PAUSED, campaigns.FINISHED, campaigns.SCHEDULED)
 
 
-async def resend_unknown(tx: Tx, campaign_id: int, *, confirm: int, at: datetime) -> int:
+async def retry_failed(
+    tx: Tx, campaign_id: int, *, reason: str | None = None, occurrence: int | None = None, at: datetime
+) -> int:
+    """Back into the queue with those whose message is known to have had no effect (all, or those of one reason) in
+    this occurrence, the latest unless given; returns how many. A finished campaign runs again."""
+    campaign, who = await _chosen(tx, campaign_id, "failed", occurrence)
+    if reason is not None:
+        who.append(Recipient.reason == reason)
+    return await _again(tx, campaign, "failed", who, occurrence, what="retried", at=at)
+
+
+async def resend_unknown(tx: Tx, campaign_id: int, *, confirm: int, occurrence: int | None = None, at: datetime) -> int:
     """Write again to those of whom nobody knows whether they got it: each of them may get it twice. `confirm` has to
     be their number; raises `Conflict` with the right one."""
-    await campaigns.get(tx, campaign_id, lock=True)
-    doubtful = select(func.count()).where(Recipient.campaign_id == campaign_id, Recipient.state == "unknown")
-    number = (await tx.execute(doubtful)).scalar_one()
+    campaign, who = await _chosen(tx, campaign_id, "unknown", occurrence)
+    number = (await tx.execute(select(func.count()).select_from(Recipient).where(*who))).scalar_one()
     if confirm != number:
         raise Conflict(
             f"Of {number} people it is not known whether they got the message; {confirm} was confirmed.",
             field="confirm",
             hint=f"Each of them may get it twice. If that is meant, confirm {number}.",
         )
-    return await _again(tx, campaign_id, "unknown", reason=None, what="resent", at=at)
+    return await _again(tx, campaign, "unknown", who, occurrence, what="resent", at=at)
 
 
-async def _again(tx: Tx, campaign_id: int, state: str, *, reason: str | None, what: str, at: datetime) -> int:
+async def _chosen(
+    tx: Tx, campaign_id: int, state: str, number: int | None
+) -> tuple[Campaign, list[ColumnElement[bool]]]:
+    """Who is in this state. Where nobody is to have it twice, without those who had it in another occurrence."""
     campaign = await campaigns.get(tx, campaign_id, lock=True)
     if campaign.state not in _AGAIN:
         raise Conflict(f"Campaign {campaign_id} is {campaign.state}.", field="state")
-    who = [Recipient.campaign_id == campaign_id, Recipient.state == state]
-    if reason is not None:
-        who.append(Recipient.reason == reason)
+    occurrence = await occurrences.get(tx, campaign_id, campaign.occurrence if number is None else number)
+    who = [
+        Recipient.campaign_id == campaign_id,
+        Recipient.occurrence == occurrence.number,
+        Recipient.state == state,
+    ]
+    if not occurrence.include_earlier:
+        who.append(~occurrences.had_another())
+    return campaign, who
+
+
+async def _again(
+    tx: Tx,
+    campaign: Campaign,
+    state: str,
+    who: Sequence[ColumnElement[bool]],
+    occurrence: int | None,
+    *,
+    what: str,
+    at: datetime,
+) -> int:
     chosen = (
         select(Message.id).join(Recipient, Recipient.id == Message.recipient_id).where(*who, Message.state == state)
     )
@@ -57,9 +83,11 @@ async def _again(tx: Tx, campaign_id: int, state: str, *, reason: str | None, wh
     waiting = update(Recipient).values(state="queued", reason=None, evidence=None, not_before=None)
     unwritten = await tx.execute(waiting.where(*who).execution_options(synchronize_session=False))
     number = len(ids) + int(unwritten.rowcount)  # type: ignore[attr-defined]
-    if number and campaign.state == campaigns.FINISHED:
+    if number:
+        await occurrences.run_again(tx, campaign.id, campaign.occurrence if occurrence is None else occurrence, at=at)
+    if number and campaign.state in (campaigns.FINISHED, campaigns.SCHEDULED):
         campaigns.move(campaign, campaigns.RUNNING)
         campaign.finished_at = None
         campaign.launches += 1
-    await publish(tx, CampaignMoved(campaign_id=campaign_id, what=what, reason=f"{number} recipients"), at=at)
+    await publish(tx, CampaignMoved(campaign_id=campaign.id, what=what, reason=f"{number} recipients"), at=at)
     return number

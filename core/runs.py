@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from secrets import token_hex
 
-from core import campaigns, planning, senders, settling, watchdog
+from core import appointments, campaigns, planning, schedules, senders, settling, watchdog
+from core.appointments import SEND
 from core.bootstrap import Platform
 from core.dispatch import TOKEN_REPLACED, Dispatcher, Rest
 from core.models import Sender
 from core.ports import Connector, JobsUnavailable
-
-SEND = "send-campaign/send-campaign"
-"""The deployment that sends a campaign, as `flow/deployment`."""
 
 
 def about(campaign_id: int) -> str:
@@ -107,8 +105,8 @@ class Run:
 
 
 async def sweep(platform: Platform) -> Sequence[int]:
-    """Take up what died, finish what is done, and ask for a run wherever one is missing; returns those
-    campaigns. Safe at any time and twice at once."""
+    """Take up what died, finish what is done, start what is due, and ask for a run wherever one is missing; returns
+    those campaigns. Safe at any time and twice at once."""
     await settling.reconcile(platform)
     await watchdog.look(platform)
     async with platform.database.reading() as tx:
@@ -116,6 +114,8 @@ async def sweep(platform: Platform) -> Sequence[int]:
     for campaign_id in running:
         async with platform.database.transaction() as tx:
             await campaigns.finish_if_done(tx, campaign_id, at=await platform.clock.now(tx))
+    await appointments.reconcile(platform)  # first: an operator may have shifted what is due now
+    await schedules.launch_due(platform)
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
         waiting = await campaigns.waiting_for_a_run(tx, now=now)
@@ -133,3 +133,19 @@ async def sweep(platform: Platform) -> Sequence[int]:
         except JobsUnavailable as unavailable:
             logger.warning("run_not_started campaign=%s reason=%s", campaign.id, unavailable)
     return started
+
+
+async def show_next_start(platform: Platform, campaign_id: int) -> None:
+    """Where all who are left wait for their time (in the night, say), the orchestrator shows when it goes on. That it
+    does, the sweep sees to."""
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        campaign = await campaigns.get(tx, campaign_id)
+        due = await campaigns.next_due(tx, campaign_id)
+    if campaign.state != campaigns.RUNNING or due is None or (due - now).total_seconds() <= _SOON_S:
+        return
+    key = f"{about(campaign_id)}:goes-on:{due:%Y%m%dT%H%M}"
+    try:
+        await platform.jobs.schedule(SEND, {"campaign_id": campaign_id}, key=key, about=key, due_at=due)
+    except JobsUnavailable as unavailable:
+        logger.warning("next_start_not_shown campaign=%s reason=%s", campaign_id, unavailable)

@@ -35,7 +35,8 @@ async def change(
     filter: Filter | None = None,
     at: datetime,
 ) -> Segment:
-    """Also one that a campaign uses: whoever is not planned yet is chosen by the new filter."""
+    """Also one that a campaign uses: what has begun keeps the filter it began with, what is still to begin takes the
+    new one."""
     segment = await get(tx, segment_id, lock=True)
     if name is not None and name != segment.name:
         segment.name = await _free(tx, name)

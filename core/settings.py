@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1)] = 5
     suspect_after_messages: Annotated[int, Field(ge=1)] = 50
     suspect_after_s: Seconds = 900
+    schedule_grace_s: Seconds = 3600
     marketing_per_week: Annotated[int, Field(ge=1)] | None = None
 
     # Event log and inbox

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core import audiences, campaigns, contacts, senders
+from core import audiences, campaigns, contacts, occurrences, senders
 from core.database import Tx
 from core.errors import NotFound
 from core.keys import MasterKey
@@ -17,6 +17,7 @@ from core.models import (
     Contact,
     Identity,
     Message,
+    Occurrence,
     Recipient,
     Sender,
     SenderHour,
@@ -26,6 +27,7 @@ from core.pacing import DAY_HOURS
 from core.reasons import explained
 
 NOT_IN_IT = "not_in_audience"
+_HAD_IT = "had_it_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,17 @@ async def whose(tx: Tx, key: MasterKey, phone: str) -> int:
     return contact_id
 
 
-async def ask(tx: Tx, campaign_id: int, contact_id: int, *, now: datetime) -> Sequence[Answer]:
-    """One answer for each occurrence of the campaign that the person was planned for; at least one."""
+async def ask(
+    tx: Tx, campaign_id: int, contact_id: int, *, occurrence: int | None = None, now: datetime
+) -> Sequence[Answer]:
+    """Of this occurrence, or one answer for each that the person was planned for; at least one."""
     campaign = await campaigns.get(tx, campaign_id)
-    rows = await tx.execute(
-        select(Recipient)
-        .where(Recipient.campaign_id == campaign_id, Recipient.contact_id == contact_id)
-        .order_by(Recipient.occurrence)
-    )
-    recipients = rows.scalars().all()
+    theirs = [Recipient.campaign_id == campaign_id, Recipient.contact_id == contact_id]
+    if occurrence is not None:
+        theirs.append(Recipient.occurrence == occurrence)
+    recipients = (await tx.execute(select(Recipient).where(*theirs).order_by(Recipient.occurrence))).scalars().all()
     if not recipients:
-        return [await _not_in_it(tx, campaign, contact_id)]
+        return [await _not_in_it(tx, campaign, contact_id, campaign.occurrence if occurrence is None else occurrence)]
     return [await _of_recipient(tx, campaign, one, now=now) for one in recipients]
 
 
@@ -179,15 +181,23 @@ async def _limits(tx: Tx, sender: Sender, *, now: datetime) -> list[Evidence]:
     return [Evidence("limit", facts)]
 
 
-async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int) -> Answer:
+async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int, number: int) -> Answer:
     contact: Contact = await contacts.get(tx, contact_id)
-    facts: dict[str, Any] = {"audience": campaign.audience, "campaign_state": campaign.state}
-    if campaign.state == campaigns.DRAFT:
+    occurrence = await occurrences.get(tx, campaign.id, number) if number else None
+    if (
+        occurrence is not None
+        and not occurrence.include_earlier
+        and (had := await _earlier(tx, contact_id, occurrence))
+    ):
+        return Answer(NOT_IN_IT, _HAD_IT, explained(_HAD_IT), number, had)
+    audience = (occurrence and occurrence.audience) or campaign.audience
+    facts: dict[str, Any] = {"audience": audience, "campaign_state": campaign.state}
+    if occurrence is None or occurrence.started_at is None:
         because = "The campaign was not launched yet."
-    elif campaign.audience_to is not None and contact_id > campaign.audience_to:
-        facts |= {"contact_created_at": contact.created_at, "launched_at": campaign.launched_at}
+    elif number == campaign.occurrence and campaign.audience_to is not None and contact_id > campaign.audience_to:
+        facts |= {"contact_created_at": contact.created_at, "launched_at": occurrence.started_at}
         because = "The person came after the audience was frozen at the launch."
-    elif not campaigns.planned(campaign):
+    elif number == campaign.occurrence and not campaigns.planned(campaign):
         because = "The campaign is still being planned."
     else:
         because = "The person was not in the audience when it was frozen at the launch."
@@ -198,6 +208,27 @@ async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int) -> Answer:
         outcome=NOT_IN_IT,
         reason=NOT_IN_IT,
         because=because,
-        occurrence=campaign.occurrence,
+        occurrence=number,
         evidence=[Evidence("audience", facts)],
     )
+
+
+async def _earlier(tx: Tx, contact_id: int, occurrence: Occurrence) -> list[Evidence]:
+    """The rows by which the person was left out of it."""
+    if contact_id not in await occurrences.who_had_it(
+        tx, occurrence.campaign_id, [contact_id], number=occurrence.number
+    ):
+        return []
+    rows = await tx.execute(
+        select(Recipient)
+        .where(
+            Recipient.campaign_id == occurrence.campaign_id,
+            Recipient.contact_id == contact_id,
+            Recipient.occurrence != occurrence.number,
+        )
+        .order_by(Recipient.occurrence)
+    )
+    return [
+        Evidence("rule", {"occurrence": row.occurrence, "outcome": row.state, "sent_at": row.sent_at})
+        for row in rows.scalars()
+    ]

@@ -6,20 +6,30 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from core import campaigns, runs, settling
+from core import appointments, campaigns, runs, schedules, settling
 from core.campaigns import Progress
 from core.dispatch import Rest
 from core.runs import Run
 from flows import runtime
 
+_CLOCKS_APART_S = 30.0
+
 
 @flow(name="send-campaign", flow_run_name="campaign-{campaign_id}", validate_parameters=True)
-async def send_campaign(campaign_id: int) -> State:
-    """Send one campaign: plan its recipients, hand over batch after batch, show how far it is."""
+async def send_campaign(campaign_id: int, occurrence: int | None = None) -> State:
+    """Send one campaign: plan its recipients, hand over batch after batch, show how far it is. With `occurrence`:
+    begin that one first, if it is due now."""
     async with runtime.opened() as platform:
         await settling.reconcile(platform)
+        if occurrence is not None:
+            wait_s = await appointments.began(platform, campaign_id, occurrence, job_id=str(flow_run.id))
+            if wait_s > _CLOCKS_APART_S:
+                return Completed(message="Nothing to do: it is due at another time.")
+            await asyncio.sleep(wait_s)
+            await schedules.launch_due(platform)
         run = await Run.opened(platform, campaign_id)
         if run is None:
             return Completed(message="Nothing to do: it is not running, or another run sends it.")
@@ -34,6 +44,7 @@ async def send_campaign(campaign_id: int) -> State:
         finally:
             planning.cancel()
             finished = await run.close()
+        await runs.show_next_start(platform, campaign_id)
         progress = await _progress(run)
         await _show(shown, progress)
         await _show_result(campaign_id, progress)
@@ -61,7 +72,8 @@ async def sweep_campaigns() -> list[int]:
 
 async def _progress(run: Run) -> Progress:
     async with run.platform.database.reading() as tx:
-        return await campaigns.progress(tx, run.campaign_id)
+        campaign = await campaigns.get(tx, run.campaign_id)
+        return await campaigns.progress(tx, run.campaign_id, occurrence=campaign.occurrence)
 
 
 async def _show(artifact_id: object, progress: Progress) -> None:

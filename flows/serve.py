@@ -11,7 +11,9 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
+from core import runs
 from core.settings import Settings
+from flows import runtime
 from flows.campaigns import send_campaign, sweep_campaigns
 from flows.housekeeping import housekeeping, sync_templates
 from flows.missed import forget_missed_runs
@@ -37,22 +39,26 @@ def wait_for_server(settings: Settings, *, patience_s: float = 300) -> None:
     """Return when the Prefect server answers; raises `TimeoutError` when it never does."""
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
-        try:
-            if httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK:
-                return
-        except httpx.HTTPError:
-            pass
+        if _answers(settings):
+            return
         time.sleep(0.5)
     raise TimeoutError(f"No Prefect server answers at {settings.prefect_api_url}.")
 
 
+def _answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
 async def serve(settings: Settings) -> None:
     """Serve until stopped."""
-    wait_for_server(settings)
-    if forgotten := await forget_missed_runs():
-        logger.info("missed_runs_forgotten count=%s", forgotten)
     sweeping = asyncio.create_task(sweep_forever(settings))
     try:
+        await asyncio.to_thread(wait_for_server, settings)
+        if forgotten := await forget_missed_runs():
+            logger.info("missed_runs_forgotten count=%s", forgotten)
         await aserve(
             *await deployments(),
             pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
@@ -64,10 +70,15 @@ async def serve(settings: Settings) -> None:
 
 async def sweep_forever(settings: Settings) -> None:
     """Sweep in this process, from its start on. As runs of their own, sweeps would each cost four seconds of a core
-    to start, and on a slow machine pile up until no campaign finds a place (docs/decisions/0009)."""
+    to start, and on a slow machine pile up until no campaign finds a place (docs/decisions/0009). Without a run to
+    show while Prefect is down: what is due begins on time all the same, and is sent once Prefect is back."""
     while True:
         try:
-            await sweep_campaigns()
+            if await asyncio.to_thread(_answers, settings):
+                await sweep_campaigns()
+            else:
+                async with runtime.opened() as platform:
+                    await runs.sweep(platform)
         except Exception:  # Prefect or the database may be restarting; the next sweep does the same
             logger.exception("sweep_failed")
         await asyncio.sleep(settings.sweep_interval_s)

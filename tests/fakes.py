@@ -12,6 +12,7 @@ from core.ports import (
     Capabilities,
     Connector,
     Found,
+    Job,
     JobsUnavailable,
     Lookup,
     Outgoing,
@@ -103,13 +104,65 @@ class FakeConnectors:
 
 @dataclass
 class FakeJobs:
+    """An orchestrator with a memory. What an operator does there, a test does to `jobs`."""
+
     started: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
     is_down: bool = False
+    jobs: dict[str, Job] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    marked: str | None = None
+    _made: int = 0
 
     async def start(self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str) -> None:
+        self._answer()
+        self.started.append((deployment, parameters, key))
+
+    async def schedule(
+        self, deployment: str, parameters: Mapping[str, object], *, key: str, about: str, due_at: datetime
+    ) -> Job:
+        self._answer()
+        if self.keys.get(key) not in self.jobs:
+            self._made += 1
+            self.keys[key] = f"job-{self._made}"
+            self.jobs[self.keys[key]] = Job(self.keys[key], "scheduled", due_at)
+            self.parameters[self.keys[key]] = parameters
+        return self.jobs[self.keys[key]]
+
+    async def find(self, ids: Sequence[str]) -> Mapping[str, Job]:
+        self._answer()
+        return {one: self.jobs[one] for one in ids if one in self.jobs}
+
+    async def move(self, job_id: str, *, due_at: datetime) -> None:
+        self._answer()
+        self.jobs[job_id] = Job(job_id, "scheduled", due_at)
+
+    async def cancel(self, job_id: str, *, why: str) -> None:
+        self._answer()
+        self.jobs[job_id] = Job(job_id, "cancelled", None)
+
+    async def mark(self, deployment: str) -> str | None:
+        self._answer()
+        return self.marked
+
+    async def leave_mark(self, deployment: str) -> str:
+        self._answer()
+        self._made += 1
+        self.marked = f"mark-{self._made}"
+        return self.marked
+
+    def forget(self) -> None:
+        """Its database was lost."""
+        self.jobs.clear()
+        self.keys.clear()
+        self.marked = None
+
+    def waiting(self) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state == "scheduled"]
+
+    def _answer(self) -> None:
         if self.is_down:
             raise JobsUnavailable("the orchestrator is down")
-        self.started.append((deployment, parameters, key))
 
     async def close(self) -> None: ...
 

@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped
 
 from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
@@ -73,6 +84,53 @@ class Campaign(Base):
     created_at: Mapped[datetime] = plain(UtcDateTime)
     launched_at: Mapped[datetime | None] = plain(UtcDateTime)
     finished_at: Mapped[datetime | None] = plain(UtcDateTime)
+
+
+class Schedule(Base):
+    """When a campaign is due. Who shows it (the orchestrator) follows this row. `starts_at`: the moment of a `once`,
+    and what an RRULE counts from."""
+
+    __tablename__ = "schedules"
+    campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"), primary_key=True)
+    kind: Mapped[str] = plain(String(10))
+    rule: Mapped[str] = plain(Text)
+    timezone: Mapped[str] = plain(String(64))
+    starts_at: Mapped[datetime] = plain(UtcDateTime)
+    include_earlier: Mapped[bool] = plain(Boolean)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+
+
+class Occurrence(Base):
+    """One time that a campaign is sent, launched by hand or by its schedule. At most one of a campaign is `scheduled`.
+    `planned_at` is when the rule said, `due_at` when it counts: somebody may have shifted it. `audience` is frozen
+    with the start. `job_id` is the run that the orchestrator shows for it, `job_due_at` when that was last agreed to
+    start, `job_turn` how many there were."""
+
+    __tablename__ = "occurrences"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "number"),
+        Index("ix_occurrences_state_due_at", "state", "due_at"),
+        Index(
+            "ix_occurrences_with_a_job",
+            "id",
+            postgresql_where=text("job_id IS NOT NULL"),
+            sqlite_where=text("job_id IS NOT NULL"),
+        ),
+    )
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"))
+    number: Mapped[int] = plain(Integer)
+    state: Mapped[str] = plain(String(12))
+    reason: Mapped[str] = plain(String(80), default="")
+    planned_at: Mapped[datetime] = plain(UtcDateTime)
+    due_at: Mapped[datetime] = plain(UtcDateTime)
+    include_earlier: Mapped[bool] = plain(Boolean)
+    audience: Mapped[dict[str, Any] | None] = plain(Json)
+    started_at: Mapped[datetime | None] = plain(UtcDateTime)
+    finished_at: Mapped[datetime | None] = plain(UtcDateTime)
+    job_id: Mapped[str | None] = plain(String(64))
+    job_due_at: Mapped[datetime | None] = plain(UtcDateTime)
+    job_turn: Mapped[int] = plain(Integer, default=0)
 
 
 class Recipient(Base):

@@ -10,12 +10,14 @@ from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
 
 
 class Installation(Base):
-    """One row. `uid` keeps message ids of two installations apart; the fingerprint tells a wrong master key."""
+    """One row. `uid` keeps message ids of two installations apart; the fingerprint tells a wrong master key;
+    `jobs_mark` is what was last left with the orchestrator, to know it again (core/appointments.py)."""
 
     __tablename__ = "installation"
     id: Mapped[int] = plain(Integer, primary_key=True, autoincrement=False)
     uid: Mapped[str] = plain(String(32))
     key_fingerprint: Mapped[str] = plain(String(16))
+    jobs_mark: Mapped[str | None] = plain(String(120))
     created_at: Mapped[datetime] = plain(UtcDateTime)
 
 

@@ -241,7 +241,7 @@ async def test_one_occurrence_writes_to_one_person_once(platform: Platform) -> N
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
     await scenes.launched(platform, campaign.id)
     async with platform.database.reading() as tx:
-        tx.add(Recipient(campaign_id=campaign.id, occurrence=0, contact_id=1, state="queued", receipt=0, attempts=0))
+        tx.add(Recipient(campaign_id=campaign.id, occurrence=1, contact_id=1, state="queued", receipt=0, attempts=0))
         with pytest.raises(IntegrityError):
             await tx.flush()
 

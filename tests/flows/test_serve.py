@@ -1,59 +1,27 @@
 """The Prefect process on a real server: what is deployed, and that a schedule really makes runs."""
 
-import os
 import signal
 import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
-from cli.prefect_env import prefect_env
-from cli.processes import settings_env
 from connectors.jobs import PrefectJobs
-from core import keys
 from core.settings import Settings
+from prefecting import ask, until, worker
 
 pytestmark = pytest.mark.slow
 
 
-def ask(settings: Settings, path: str, **body: Any) -> Any:
-    """Patient with a 503, which Prefect on SQLite answers while somebody else writes."""
-    for _ in range(20):
-        answer = httpx.post(f"{settings.prefect_api_url}/{path}", json=body, timeout=10)
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-        time.sleep(0.3)
-    return answer.raise_for_status().json()
-
-
 @pytest.fixture(scope="module")
-def served(prefect: Settings) -> Any:
-    """`waqtor flows`, running on the server, on a migrated installation."""
-    if not prefect.key_file.exists():
-        keys.init(prefect.key_file)
-    environment = {**os.environ, **settings_env(prefect), **prefect_env(prefect)}
-    subprocess.run([sys.executable, "-m", "cli.main", "db", "upgrade"], env=environment, check=True)
-    process = subprocess.Popen([sys.executable, "-m", "cli.main", "flows"], env=environment, start_new_session=True)
-    yield process
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+def served(prefect: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    with worker(prefect) as process:
+        yield process
 
 
 def deployments(settings: Settings) -> dict[str, Any]:
     return {found["name"]: found for found in ask(settings, "deployments/filter")}
-
-
-def until(condition: Any, what: str, *, seconds: float = 90) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    pytest.fail(f"within {seconds:g} s there was no {what}")
 
 
 def test_a_schedule_really_makes_runs(prefect: Settings, served: subprocess.Popen[bytes]) -> None:

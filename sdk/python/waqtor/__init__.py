@@ -19,6 +19,7 @@ from waqtor.errors import (
 )
 from waqtor.events import Event, Events
 from waqtor.messages import Message
+from waqtor.schedules import Occurrence, Schedule
 from waqtor.segments import Count, Segment
 from waqtor.senders import Sender, SenderHealth
 from waqtor.sending import Sending
@@ -48,11 +49,13 @@ __all__ = [
     "NotFound",
     "NotReached",
     "NotSignedIn",
+    "Occurrence",
     "Preview",
     "Progress",
     "ReadContact",
     "Recipient",
     "RejectedRow",
+    "Schedule",
     "Segment",
     "Sender",
     "SenderHealth",

@@ -32,7 +32,8 @@ class Progress(Model):
 
 
 class Campaign(Model):
-    """`state` is draft, running, paused, cancelled or finished. `progress` is None in lists."""
+    """`state` is draft, scheduled, running, paused, cancelled or finished. `progress` is that of the latest
+    `occurrence`, None in lists."""
 
     id: int
     name: str
@@ -45,6 +46,7 @@ class Campaign(Model):
     state: str
     state_reason: str
     forecast: dict[str, Any] | None
+    occurrence: int
     launches: int
     created_at: datetime
     launched_at: datetime | None
@@ -56,6 +58,7 @@ class Recipient(Model):
     """A person within a campaign. `receipt` is none, sent, delivered, read or failed."""
 
     id: int
+    occurrence: int
     contact_id: int
     name: str
     state: str
@@ -89,7 +92,7 @@ class Answer(Model):
 
 
 class Why(Model):
-    """One answer for each occurrence of the campaign that the person was planned for."""
+    """One answer; of `"all"` occurrences one for each that the person was planned for."""
 
     answers: list[Answer]
 
@@ -184,8 +187,9 @@ class Campaigns(Resource[C]):
         return get(f"/campaigns/{campaign_id}", Campaign)
 
     @call
-    def progress(self, campaign_id: int) -> Ask[Progress]:
-        return get(f"/campaigns/{campaign_id}/progress", Progress)
+    def progress(self, campaign_id: int, *, occurrence: int | str | None = None) -> Ask[Progress]:
+        """Of an occurrence by its number, of the `"latest"` (so where none is given), or of `"all"`."""
+        return get(f"/campaigns/{campaign_id}/progress", Progress, occurrence=occurrence)
 
     @call
     def launch(self, campaign_id: int, *, idempotency_key: str | None = None) -> Ask[Campaign]:
@@ -207,22 +211,41 @@ class Campaigns(Resource[C]):
         return write("POST", f"/campaigns/{campaign_id}/cancel", Campaign, key=idempotency_key)
 
     @call
-    def retry(self, campaign_id: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Ask[Again]:
-        """Those whose message is known to have had no effect, or those of one reason; a finished campaign runs on."""
-        return write("POST", f"/campaigns/{campaign_id}/retry", Again, json=given(reason=reason), key=idempotency_key)
+    def retry(
+        self,
+        campaign_id: int,
+        *,
+        reason: str | None = None,
+        occurrence: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Ask[Again]:
+        """Those whose message is known to have had no effect, or those of one reason, in the latest occurrence or in
+        this; a finished campaign runs on."""
+        path = f"/campaigns/{campaign_id}/retry{_of(occurrence)}"
+        return write("POST", path, Again, json=given(reason=reason), key=idempotency_key)
 
     @call
-    def resend_unknown(self, campaign_id: int, *, confirm: int, idempotency_key: str | None = None) -> Ask[Again]:
+    def resend_unknown(
+        self, campaign_id: int, *, confirm: int, occurrence: int | None = None, idempotency_key: str | None = None
+    ) -> Ask[Again]:
         """Those of whom nobody knows whether they got it: each may get it twice. `confirm` is their number."""
-        sent = {"confirm": confirm}
-        return write("POST", f"/campaigns/{campaign_id}/resend-unknown", Again, json=sent, key=idempotency_key)
+        path = f"/campaigns/{campaign_id}/resend-unknown{_of(occurrence)}"
+        return write("POST", path, Again, json={"confirm": confirm}, key=idempotency_key)
 
     @paged
     def recipients(
-        self, campaign_id: int, *, state: str | None = None, reason: str | None = None, limit: int = 500
+        self,
+        campaign_id: int,
+        *,
+        state: str | None = None,
+        reason: str | None = None,
+        occurrence: int | str | None = None,
+        limit: int = 500,
     ) -> Pages[Recipient]:
-        """Everybody in the campaign with the outcome; `limit` is the size of a page."""
-        return pages(f"/campaigns/{campaign_id}/recipients", Recipient, state=state, reason=reason, limit=limit)
+        """Everybody in an occurrence (by number, the `"latest"`, or `"all"`) with the outcome; `limit` is the size of
+        a page."""
+        path = f"/campaigns/{campaign_id}/recipients"
+        return pages(path, Recipient, state=state, reason=reason, occurrence=occurrence, limit=limit)
 
     @call
     def preflight(self, campaign_id: int) -> Ask[Preflight]:
@@ -230,10 +253,18 @@ class Campaigns(Resource[C]):
         return write("POST", f"/campaigns/{campaign_id}/preflight", Preflight)
 
     @call
-    def why(self, campaign_id: int, *, contact_id: int | None = None, phone: str | None = None) -> Ask[Why]:
-        """What became of one person, named by one of the two, and the rows that prove it."""
+    def why(
+        self,
+        campaign_id: int,
+        *,
+        contact_id: int | None = None,
+        phone: str | None = None,
+        occurrence: int | str | None = None,
+    ) -> Ask[Why]:
+        """What became of one person, named by one of the two, and the rows that prove it: in the latest occurrence,
+        in that of a number, or in `"all"`."""
         who = {"contact_id": contact_id} if phone is None else {"phone": phone}
-        return write("POST", f"/campaigns/{campaign_id}/why", Why, json=who)
+        return write("POST", f"/campaigns/{campaign_id}/why{_of(occurrence)}", Why, json=who)
 
     @call
     def test(
@@ -271,3 +302,7 @@ class Campaigns(Resource[C]):
                     f"Campaign {campaign_id} is still {campaign.state} after {timeout_s:g} s.", code="timeout"
                 )
             yield Sleep(every_s)
+
+
+def _of(occurrence: int | str | None) -> str:
+    return "" if occurrence is None else f"?occurrence={occurrence}"

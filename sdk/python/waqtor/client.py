@@ -17,6 +17,7 @@ from waqtor.campaigns import Campaigns
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
 from waqtor.messages import Messages
+from waqtor.schedules import Schedules
 from waqtor.segments import Segments
 from waqtor.senders import Senders
 from waqtor.sending import KillSwitch
@@ -96,6 +97,7 @@ class Client:
         self._manner = _Manner(url, api_key, timeout_s, retries)
         self._http = httpx.Client(transport=transport)
         self.contacts = Contacts(self)
+        self.schedules = Schedules(self)
         self.segments = Segments(self)
         self.templates = Templates(self)
         self.senders = Senders(self)
@@ -166,6 +168,7 @@ class AsyncClient:
         self._manner = _Manner(url, api_key, timeout_s, retries)
         self._http = httpx.AsyncClient(transport=transport)
         self.contacts = Contacts(self)
+        self.schedules = Schedules(self)
         self.segments = Segments(self)
         self.templates = Templates(self)
         self.senders = Senders(self)

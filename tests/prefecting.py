@@ -1,0 +1,85 @@
+"""A real Prefect server of our own, as `waqtor up` runs it, and the worker on it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.prefect_env import prefect_env
+from cli.processes import settings_env
+from core import keys
+from core.settings import Settings
+
+
+@contextmanager
+def prefect_server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """It answers."""
+    environment = {**os.environ, **prefect_env(settings)}
+    log = Path(settings.data_dir) / "server.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--port", str(settings.prefect_port)],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 90
+    while not answers(settings):
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    yield server
+    stop(server)
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """`waqtor flows`, on a migrated installation."""
+    if not settings.key_file.exists():
+        keys.init(settings.key_file)
+    environment = {**os.environ, **settings_env(settings), **prefect_env(settings)}
+    subprocess.run([sys.executable, "-m", "cli.main", "db", "upgrade"], env=environment, check=True)
+    process = subprocess.Popen([sys.executable, "-m", "cli.main", "flows"], env=environment, start_new_session=True)
+    yield process
+    stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def ask(settings: Settings, path: str, **body: Any) -> Any:
+    """Patient with a 503, which Prefect on SQLite answers while somebody else writes."""
+    for _ in range(20):
+        answer = httpx.post(f"{settings.prefect_api_url}/{path}", json=body, timeout=10)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.3)
+    return answer.raise_for_status().json()
+
+
+def until(condition: Callable[[], Any], what: str, *, seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    pytest.fail(f"within {seconds:g} s there was no {what}")
