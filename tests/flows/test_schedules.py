@@ -18,7 +18,7 @@ from core.settings import Settings
 from fakes import FakeConnector, FakeConnectors
 from prefecting import ask, prefect_server, stop, until, worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def _runs(settings: Settings, campaign_id: int) -> list[dict[str, Any]]:
 
 
 def test_it_is_a_scheduled_run_that_begins_it_in_time(served: Settings) -> None:
-    campaign_id = _scheduled(served, "in time", in_s=40)
+    campaign_id = _scheduled(served, "in time", in_s=60)
     (run,) = _runs(served, campaign_id)
     assert (run["state_type"], run["parameters"]) == ("SCHEDULED", {"campaign_id": campaign_id, "occurrence": 1})
     due_at = _occurrence(served, campaign_id)[0].due_at
@@ -156,7 +156,7 @@ def test_while_prefect_is_down_it_begins_and_a_new_database_of_prefect_cancels_n
         with prefect_server(settings) as server:
             counted = {"deployments": {"name": {"any_": ["send-campaign"]}}}
             until(lambda: ask(settings, "deployments/count", **counted), "deployment")
-            due_soon = _scheduled(settings, "soon", in_s=40)
+            due_soon = _scheduled(settings, "soon", in_s=60)
             due_later = _scheduled(settings, "later", in_s=3600)
             assert len(_runs(settings, due_soon)) == len(_runs(settings, due_later)) == 1
             stop(server)
