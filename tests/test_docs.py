@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -97,10 +98,10 @@ def test_every_make_target_is_there(page: Path) -> None:
 @each_page
 def test_every_waqtor_command_is_understood(page: Path) -> None:
     for code in _commands(page):
-        for said in re.findall(r"(?:^|(?<=[\s(/]))waqtor ([a-z][^#;&|)\n]*)", code):
+        for said in re.findall(r"(?:^|(?<=[\s(/]))waqtor ([a-z](?:'[^'\n]*'|[^#;&|)'\n])*)", code):
             if "…" in said:
                 continue
-            assert _is_understood(said.split()), f"waqtor {said}"
+            assert _is_understood(shlex.split(said)), f"waqtor {said}"
 
 
 def _is_understood(arguments: list[str]) -> bool:
