@@ -56,7 +56,16 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     sweeping = asyncio.create_task(sweep_forever(settings))
     try:
-        await asyncio.to_thread(wait_for_server, settings)
+        while not await _serve_until_lost(settings):
+            logger.warning("prefect_lost")
+    finally:
+        sweeping.cancel()
+
+
+async def _serve_until_lost(settings: Settings) -> bool:
+    """True: stopped as asked. Prefect's runner gives up now and then when its server goes; the sweep is to go on."""
+    await asyncio.to_thread(wait_for_server, settings)
+    try:
         if forgotten := await forget_missed_runs():
             logger.info("missed_runs_forgotten count=%s", forgotten)
         await aserve(
@@ -64,8 +73,10 @@ async def serve(settings: Settings) -> None:
             pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
             limit=_RUNS_AT_ONCE,
         )
-    finally:
-        sweeping.cancel()
+    except httpx.TransportError:
+        await asyncio.sleep(1)
+        return False
+    return True
 
 
 async def sweep_forever(settings: Settings) -> None:
