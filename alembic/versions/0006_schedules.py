@@ -1,7 +1,7 @@
 """schedules, and each time that a campaign was sent as a row of its own
 
-Revision: 0005
-Before: 0004
+Revision: 0006
+Before: 0005
 """
 
 import sqlalchemy as sa
