@@ -14,9 +14,8 @@ from core import bulk, consents, contacts
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import ContactsMerged, ContactsParted, RecipientsSkipped, publish
-from core.models import Campaign, Chat, Contact, ContactTag, Identity, Merge, Message, Recipient
+from core.models import Chat, Contact, ContactTag, Identity, Merge, Message, Recipient
 
-_UNDER_WAY = ("running", "paused")
 _WRITTEN = ("sending", "sent", "unknown")
 
 
@@ -25,7 +24,6 @@ async def merge(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) -> Merge:
     if kept_id == gone_id:
         raise Invalid("A contact cannot be merged with itself.", field="contact_id")
     kept, gone = await _locked(tx, kept_id, gone_id)
-    await _refuse_half_planned(tx, kept_id, gone_id)
     tags = await _tags(tx, gone_id)
     added = sorted(tags - await _tags(tx, kept_id))
     chats = await _chats(tx, gone_id)
@@ -128,7 +126,7 @@ def _give_back(kept: Contact, gone: Contact, was: Mapping[str, Any]) -> None:
 
 async def _locked(tx: Tx, kept_id: int, gone_id: int) -> tuple[Contact, Contact]:
     """Both rows, held. Campaigns under way come before them, as in the turn of a campaign: it plans and claims
-    nobody meanwhile."""
+    nobody meanwhile. One in the middle of planning finds the gone one no longer, and the kept one planned already."""
     await contacts.lock_identities(tx)
     if is_postgres(tx):
         await tx.execute(
@@ -139,27 +137,6 @@ async def _locked(tx: Tx, kept_id: int, gone_id: int) -> tuple[Contact, Contact]
     await tx.refresh(kept)
     await tx.refresh(gone)
     return kept, gone
-
-
-async def _refuse_half_planned(tx: Tx, kept_id: int, gone_id: int) -> None:
-    """A campaign that has the gone one and comes to the kept one later would write to the person twice."""
-    rows = await tx.execute(
-        select(Campaign.id)
-        .join(Recipient, (Recipient.campaign_id == Campaign.id) & (Recipient.occurrence == Campaign.occurrence))
-        .where(
-            Recipient.contact_id == gone_id,
-            Campaign.state.in_(_UNDER_WAY),
-            Campaign.planned_to < kept_id,
-            Campaign.audience_to >= kept_id,
-        )
-        .limit(1)
-    )
-    if (campaign_id := rows.scalar()) is not None:
-        raise Conflict(
-            f"Campaign {campaign_id} is choosing its recipients just now.",
-            field="contact_id",
-            hint=f"Try again in a moment, or merge the other way: keep {gone_id}.",
-        )
 
 
 async def _refuse_before_later(tx: Tx, row: Merge) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 import scenes
-from core import audiences, consents, contacts, history, merges
+from core import audiences, campaigns, consents, contacts, history, merges, planning
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.content import Text
@@ -152,18 +152,31 @@ async def test_a_claim_on_the_gone_one_is_taken_back_and_moves(platform: Platfor
     assert await _states(platform) == [(gone, "queued", None)]
 
 
-async def test_a_campaign_half_planned_is_waited_for(platform: Platform) -> None:
-    kept, gone = await _two(platform)
+@pytest.mark.parametrize("keeps_the_planned", [True, False])
+async def test_a_merge_in_the_middle_of_planning_makes_one_recipient(
+    platform: Platform, connector: FakeConnector, keeps_the_planned: bool
+) -> None:
+    first, second = await _two(platform)
+    kept, gone = (first, second) if keeps_the_planned else (second, first)
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
-    await scenes.launched(platform, campaign.id)
     async with platform.database.transaction() as tx:
-        planned = (await tx.execute(select(Recipient).where(Recipient.contact_id == gone))).scalar_one()
-        await tx.delete(planned)
-        row = await tx.get_one(type(campaign), campaign.id)
-        row.planned_to = kept
-    with pytest.raises(Conflict, match="choosing its recipients"):
-        await _merged(platform, gone, kept)
-    await _merged(platform, kept, gone)
+        await campaigns.launch(tx, campaign.id, at=await platform.clock.now(tx))
+    await _planned(platform, campaign.id)
+    assert await _states(platform) == [(first, "queued", None)]
+    merge_id = await _merged(platform, kept, gone)
+    assert await _states(platform) == [(kept, "queued", None)]
+    while await _planned(platform, campaign.id):
+        pass
+    assert await _states(platform) == [(kept, "queued", None)]
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert len(connector.effects) == 1
+    await _parted(platform, merge_id)
+    assert await _states(platform) == [(first, "sent", None)], "it goes back to whom it was planned for"
+
+
+async def _planned(platform: Platform, campaign_id: int) -> bool:
+    async with platform.database.transaction() as tx:
+        return await planning.plan_chunk(tx, campaign_id, at=await platform.clock.now(tx), size=1)
 
 
 async def test_messages_and_chats_follow_and_go_back_by_address(platform: Platform) -> None:
