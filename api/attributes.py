@@ -43,10 +43,11 @@ async def list_attributes(tx: Tx) -> AttributesOut:
     return AttributesOut(data=[AttributeOut.model_validate({"name": name, "kind": kind}) for name, kind in rows])
 
 
-@router.put("/{name}", dependencies=[Depends(needs("write"))], responses=documented(), openapi_extra=DOCUMENTED)
+@router.put("/{name}", dependencies=[Depends(needs("write"))], responses=documented(409), openapi_extra=DOCUMENTED)
 async def declare_attribute(
     name: Annotated[Str, Path(max_length=50, examples=["age"])], body: AttributeIn, tx: Tx
 ) -> AttributeOut:
-    """Say what kind of value an attribute has. Values there are stay; one that is not of the kind counts as none."""
+    """Say what kind of value an attribute has. Values there are stay; one that is not of the kind counts as none.
+    Refused while a segment, or the audience of a campaign that is not over, compares it as another kind."""
     await attributes.declare(tx, name, body.kind)
     return AttributeOut(name=name, kind=body.kind)

@@ -25,7 +25,7 @@ from api.import_bodies import (
 from api.pages import Page, PlaceDep, page
 from api.recipients import cell
 from api.uploads import Upload, field_json, receive
-from core import idempotency, import_files, imports, kept_files
+from core import attributes, idempotency, import_files, imports, kept_files
 from core.bootstrap import Platform
 from core.errors import Invalid
 from core.idempotency import Answer, Ask
@@ -129,7 +129,9 @@ async def preview_import(request: Request, platform: PlatformDep) -> ImportPrevi
     stored = await asyncio.to_thread(kept_files.keep, platform.settings, upload.file.file)
     try:
         path = kept_files.path_of(platform.settings, stored)
-        found = await asyncio.to_thread(imports.preview, asked_for, path)
+        async with platform.database.reading() as tx:
+            kinds = await attributes.kinds(tx)
+        found = await asyncio.to_thread(imports.preview, asked_for, path, kinds)
     finally:
         kept_files.forget(platform.settings, stored)
     return ImportPreview(

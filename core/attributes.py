@@ -6,11 +6,12 @@ from datetime import date
 
 from sqlalchemy import select
 
-from core import bulk
-from core.database import Tx
-from core.errors import Invalid
+from core import bulk, filters_sql
+from core.database import DatabaseClock, Tx, is_postgres
+from core.errors import Conflict, Invalid
 from core.filters import MAX_DIGITS, is_name
-from core.models import Attribute
+from core.filters_text import parse
+from core.models import Attribute, Campaign, Segment
 
 KINDS = ("text", "number", "date", "boolean")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -30,10 +31,11 @@ async def listed(tx: Tx) -> Mapping[str, str]:
 
 async def declare(tx: Tx, name: str, kind: str) -> None:
     """From now on values written under this name are of this kind. Those there are stay as they are; one that is
-    not of the kind counts as none."""
+    not of the kind counts as none. Raises `Conflict` where a filter in use could not be read any more."""
     _check(name)
     if kind not in KINDS:
         raise Invalid(f"There is no kind {kind!r}.", field="kind", hint=f"One of {', '.join(KINDS)}.")
+    await _refuse_unread(tx, name, kind)
     await bulk.run(
         tx,
         "INSERT INTO attributes (name, kind) VALUES (:name, :kind) "
@@ -41,6 +43,36 @@ async def declare(tx: Tx, name: str, kind: str) -> None:
         name=name,
         kind=kind,
     )
+
+
+async def _refuse_unread(tx: Tx, name: str, kind: str) -> None:
+    known = await kinds(tx)
+    if known.get(name, "text") == kind:
+        return
+    now = await DatabaseClock().now(tx)
+    before = filters_sql.About(is_postgres(tx), known, now)
+    after = filters_sql.About(is_postgres(tx), {**known, name: kind}, now)
+    rows = await tx.execute(select(Segment.id, Segment.name, Segment.filter).order_by(Segment.id))
+    used = [(f"segment {row.id} ({row.name})", row.filter) for row in rows]
+    waiting = select(Campaign.id, Campaign.audience).where(Campaign.state.not_in(("cancelled", "finished")))
+    for row in await tx.execute(waiting.order_by(Campaign.id)):
+        if "filter" in row.audience:
+            used.append((f"the audience of campaign {row.id}", row.audience["filter"]))
+    for where, text in used:
+        if _is_read(text, before) and not _is_read(text, after):
+            raise Conflict(
+                f"{name} cannot become a {kind}: {where} compares it as something else.",
+                field="kind",
+                hint=f"Change this first: {text[:200]}",
+            )
+
+
+def _is_read(text: str, about: filters_sql.About) -> bool:
+    try:
+        filters_sql.condition(parse(text), about)
+    except Invalid:
+        return False
+    return True
 
 
 async def checked(tx: Tx, values: Mapping[str, object]) -> dict[str, str]:

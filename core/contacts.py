@@ -29,6 +29,7 @@ class NewContact:
     tags: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     opted_out: bool = False
+    timezone: str | None = None
 
 
 def e164(raw: str, country: str) -> str:
@@ -73,6 +74,7 @@ async def save(tx: Tx, key: MasterKey, people: Sequence[NewContact], *, at: date
                 {
                     "name": by_hash[one].name,
                     "language": by_hash[one].language,
+                    "timezone": by_hash[one].timezone,
                     "attributes": dict(by_hash[one].attributes),
                     "created_at": at,
                     "updated_at": at,
@@ -123,6 +125,7 @@ def _merged(first: NewContact, then: NewContact) -> NewContact:
         phone=then.phone,
         name=then.name or first.name,
         language=then.language or first.language,
+        timezone=then.timezone or first.timezone,
         tags=first.tags + then.tags,
         attributes={**first.attributes, **then.attributes},
         opted_out=first.opted_out or then.opted_out,
@@ -145,6 +148,7 @@ async def _update(tx: Tx, known: Mapping[int, NewContact], *, at: datetime) -> N
         given = known[contact.id]
         contact.name = given.name or contact.name
         contact.language = given.language or contact.language
+        contact.timezone = given.timezone or contact.timezone
         contact.attributes = {**contact.attributes, **given.attributes}
         contact.updated_at = at
     await tx.flush()

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core import quiet
+from core.attributes import convert
 from core.contacts import NewContact, e164
 from core.errors import Invalid
 from core.import_files import MAX_COLUMNS, UNKEEPABLE, Row
 
-FIELDS = ("phone", "name", "language", "tags", "opted_out")
+FIELDS = ("phone", "name", "language", "timezone", "tags", "opted_out")
 ATTRIBUTE = "attributes."  # before the name of one
 LEFT_OUT = ""
 _ALSO_CALLED = {
@@ -17,6 +19,7 @@ _ALSO_CALLED = {
     "|رقم الموبايل|موبايل|واتساب|رقم الواتساب",
     "name": "full name|customer name|contact name|الاسم|اسم|الاسم الكامل|اسم العميل",
     "language": "lang|اللغة|لغة",
+    "timezone": "time zone|tz|المنطقة الزمنية|التوقيت",
     "tags": "tag|groups|group|المجموعات|المجموعة|الوسوم|وسوم",
     "opted_out": "opted out|opt out|unsubscribed|ألغى الاشتراك|إلغاء الاشتراك",
 }
@@ -41,13 +44,16 @@ class Rejected:
 class Columns:
     """`mapping` says of columns where they go: a field, `attributes.<name>`, or "" for nowhere. Of the others those
     named like a field, in English or Arabic, go there, and each further one becomes an attribute of its name.
-    `country` is that of numbers without a +. Raises `Invalid`."""
+    `country` is that of numbers without a +; `kinds` are those of attributes. Raises `Invalid`."""
 
-    def __init__(self, heading: Sequence[str], mapping: Mapping[str, str], *, country: str) -> None:
+    def __init__(
+        self, heading: Sequence[str], mapping: Mapping[str, str], *, country: str, kinds: Mapping[str, str]
+    ) -> None:
         check_mapping(mapping)
         if unknown := [name for name in mapping if name not in heading]:
             raise Invalid(f"The file has no column {unknown[0]!r}.", field="mapping", hint=_named(heading))
         self.country = country
+        self._kinds = {name: kind for name, kind in kinds.items() if kind != "text"}
         self.places = {name: mapping[name] for name in heading if name in mapping}
         for name in (*FIELDS, *heading):  # one named exactly like a field comes before one of a similar name
             if name in heading and name and name not in self.places:
@@ -83,6 +89,14 @@ class Columns:
         try:
             phone = _phone(said.get("phone", ""), self.country)
             opted_out = _flag(said.get("opted_out", ""))
+            timezone = said.get("timezone", "").strip()
+            attributes = {
+                place.removeprefix(ATTRIBUTE): self._of_its_kind(place.removeprefix(ATTRIBUTE), value)
+                for place, value in said.items()
+                if value and place.startswith(ATTRIBUTE)
+            }
+            if timezone:
+                quiet.zone(timezone)
         except Invalid as error:
             return Rejected(row.number, error.field or "row", error.message)
         return NewContact(
@@ -90,13 +104,14 @@ class Columns:
             name=said.get("name", "")[:_MAX_NAME],
             language=said.get("language", "")[:_MAX_LANGUAGE] or None,
             tags=tuple(tag.strip()[:_MAX_TAG] for tag in re.split("[;؛]", said.get("tags", "")) if tag.strip()),
+            timezone=timezone or None,
             opted_out=opted_out,
-            attributes={
-                place.removeprefix(ATTRIBUTE): value
-                for place, value in said.items()
-                if value and place.startswith(ATTRIBUTE)
-            },
+            attributes=attributes,
         )
+
+    def _of_its_kind(self, name: str, value: str) -> str:
+        kind = self._kinds.get(name)
+        return value if kind is None else convert(kind, value, name=name)
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from sqlalchemy import or_, select, update
 
-from core import consents, contacts, import_files, imports, kept_files
+from core import attributes, consents, contacts, import_files, imports, kept_files
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.database import Tx, is_passing
@@ -97,8 +97,10 @@ class Run:
             total = await asyncio.to_thread(import_files.count, path, job.format)
             async with self._platform.database.transaction() as tx:
                 (await self._locked(tx)).total = total
+        async with self._platform.database.reading() as tx:
+            kinds = await attributes.kinds(tx)
         table = await asyncio.to_thread(self._files.enter_context, import_files.opened(path, job.format))
-        columns = Columns(table.heading, job.mapping, country=job.country or settings.default_country)
+        columns = Columns(table.heading, job.mapping, country=job.country or settings.default_country, kinds=kinds)
         await asyncio.to_thread(_skip, table.rows, job.rows)
         return map(columns.read, table.rows)
 

@@ -65,14 +65,14 @@ def check(asked: Asked, path: Path) -> None:
         raise Invalid(f"There is no country {asked.country!r}.", field="country", hint="Two letters, as SA or EG.")
     check_mapping(asked.mapping)
     with import_files.opened(path, asked.format) as table:
-        Columns(table.heading, asked.mapping, country=asked.country)
+        Columns(table.heading, asked.mapping, country=asked.country, kinds={})
 
 
-def preview(asked: Asked, path: Path) -> Preview:
-    """Nothing is written."""
+def preview(asked: Asked, path: Path, kinds: Mapping[str, str]) -> Preview:
+    """Nothing is written. `kinds` are those of attributes."""
     check(asked, path)
     with import_files.opened(path, asked.format) as table:
-        columns = Columns(table.heading, asked.mapping, country=asked.country)
+        columns = Columns(table.heading, asked.mapping, country=asked.country, kinds=kinds)
         rows = [columns.read(row) for row in islice(table.rows, _PREVIEWED)]
     return Preview(
         places=columns.places,

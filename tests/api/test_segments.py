@@ -1,8 +1,11 @@
 """Segments, attributes, and one person's merges and history, over HTTP."""
 
+from typing import Any
+
 import httpx
 import pytest
 
+import scenes
 from core.errors import Invalid
 from core.filters_text import parse
 
@@ -100,3 +103,22 @@ async def test_two_become_one_and_part_again(api: httpx.AsyncClient) -> None:
     assert then["data"][0]["details"] == {"kept_id": 1, "gone_id": 2}
     assert (await api.get("/api/v3/contacts/1/history", params={"cursor": "x"})).status_code == 422
     assert (await api.post("/api/v3/contacts/1/merge", json={"gone_id": 1})).status_code == 422
+
+
+async def test_a_kind_stays_while_a_filter_needs_it(server: Any, api: httpx.AsyncClient) -> None:
+    async def declared(name: str, kind: str) -> httpx.Response:
+        return await api.put(f"/api/v3/attributes/{name}", json={"kind": kind})
+
+    await api.post("/api/v3/segments", json={"name": "adults", "filter": "age >= 18"})
+    for kind, status in (("number", 200), ("number", 200), ("boolean", 409), ("date", 409), ("text", 200)):
+        answer = await declared("age", kind)
+        assert answer.status_code == status, answer.text
+    refused = (await declared("age", "date")).json()["error"]
+    assert (refused["field"], "segment 1 (adults)" in refused["message"]) == ("kind", True)
+    assert (await declared("member", "boolean")).status_code == 200
+    campaign = await scenes.a_campaign(
+        server.platform, await scenes.a_sender(server.platform), audience={"filter": "vip = true"}
+    )
+    assert "the audience of campaign" in (await declared("vip", "number")).json()["error"]["message"]
+    await api.post(f"/api/v3/campaigns/{campaign.id}/cancel")
+    assert (await declared("vip", "number")).status_code == 200

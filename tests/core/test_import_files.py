@@ -23,12 +23,18 @@ ONE = NewContact(phone="+966501234567", name="سارة")
 Read = NewContact | Rejected
 
 
-def _read(body: str | bytes, *, format: str = "csv", mapping: Mapping[str, str] | None = None) -> list[Read]:
+def _read(
+    body: str | bytes,
+    *,
+    format: str = "csv",
+    mapping: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> list[Read]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         path.write_bytes(body.encode() if isinstance(body, str) else body)
         with opened(path, format) as table:
-            columns = Columns(table.heading, mapping or {}, country="SA")
+            columns = Columns(table.heading, mapping or {}, country="SA", kinds=kinds or {})
             return [columns.read(row) for row in table.rows]
 
 
@@ -413,3 +419,26 @@ def test_rows_are_counted_before_they_are_taken(tmp_path: Path) -> None:
     ):
         path.write_bytes(body)
         assert count(path, format) == rows
+
+
+def test_a_value_that_is_not_of_its_kind_is_told() -> None:
+    kinds = {"age": "number", "born": "date", "city": "text"}
+    rows = _read(
+        "phone,age,born,city\n0501234567,٣٠٫٠,2000-01-31,7\n0501234568,old,,\n0501234569,,31.1.2000,\n0501234560,,,\n",
+        kinds=kinds,
+    )
+    first, second, third, last = rows
+    assert isinstance(first, NewContact)
+    assert first.attributes == {"age": "30", "born": "2000-01-31", "city": "7"}
+    assert second == Rejected(2, "attributes.age", "age is a number, which this value is not.")
+    assert third == Rejected(3, "attributes.born", "born is a date, which this value is not.")
+    assert isinstance(last, NewContact)
+    assert last.attributes == {}
+
+
+@pytest.mark.parametrize("heading", ["timezone", "Time Zone", "المنطقة الزمنية"])
+def test_a_time_zone_is_the_persons(heading: str) -> None:
+    known, unknown, none = _read(f"phone,{heading}\n0501234567, Asia/Riyadh\n0501234568,Mars\n0501234569,\n")
+    assert known == NewContact(phone="+966501234567", timezone="Asia/Riyadh")
+    assert unknown == Rejected(2, "timezone", "'Mars' is no time zone.")
+    assert none == NewContact(phone="+966501234569")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from core import contacts, import_files, import_runs, imports, kept_files
+from core import attributes, contacts, import_files, import_runs, imports, kept_files
 from core.bootstrap import Platform
 from core.errors import Invalid, NotFound
 from core.import_runs import Run
@@ -413,3 +413,14 @@ async def test_consent_of_tomorrow_is_refused(platform: Platform) -> None:
     tomorrow = Agreed("form", "Yes.", datetime.now(UTC) + timedelta(days=1))
     with pytest.raises(Invalid, match="has not come"):
         await _kept(platform, "phone\n1\n", consent=tomorrow)
+
+
+async def test_kinds_are_checked_and_time_zones_are_the_persons(platform: Platform) -> None:
+    async with platform.database.transaction() as tx:
+        await attributes.declare(tx, "age", "number")
+    job = await _import(platform, "phone,timezone,age\n+966501234567,Asia/Riyadh,٣٠\n+966501234568,,old\n")
+    assert (job.created, job.rejected) == (1, 1)
+    await _import(platform, "phone,timezone,age\n+966501234567,,31\n")
+    async with platform.database.reading() as tx:
+        (card,) = await contacts.cards(tx, after=0, limit=9)
+    assert (card.contact.timezone, card.contact.attributes) == ("Asia/Riyadh", {"age": "31"})
