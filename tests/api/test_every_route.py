@@ -23,7 +23,7 @@ PROMISED = [
     checks.response_headers_conformance,
     checks.negative_data_rejection,
 ]
-CONFIG = schemathesis.Config.from_dict({"generation": {"deterministic": True, "max-examples": 5}})
+CONFIG = schemathesis.Config.from_dict({"generation": {"deterministic": True, "max-examples": 3}})
 ROUTES = schemathesis.openapi.from_path(ROOT / "api" / "openapi.json", config=CONFIG)
 
 
@@ -68,7 +68,7 @@ def _something_of_everything(client: Client) -> None:
 
 @ROUTES.parametrize()
 @settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,
