@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, func, or_, select
 
+from core import merges
 from core.database import Tx
 from core.errors import Invalid
 from core.models import Campaign, Consent, Identity, Merge, Message, Recipient
@@ -38,7 +39,7 @@ class Entry:
 async def of(tx: Tx, contact_id: int, *, before: str | None, limit: int) -> Sequence[Entry]:
     """At most `limit` entries that come before the one with the cursor `before`."""
     place = _read(before) if before else None
-    who = await _everyone(tx, contact_id)
+    who = sorted(await merges.all_of(tx, contact_id))
     found: list[Entry] = []
     for kind, query, moment, row_id in _sources(who):
         if place is not None:
@@ -93,16 +94,6 @@ def _entry(kind: str, row: Any) -> Entry:
     if kind == "campaign":
         details["name"] = row.name
     return Entry(at=row.moment, kind=kind, id=one.id, details=details)
-
-
-async def _everyone(tx: Tx, contact_id: int) -> list[int]:
-    """The person, and those who were merged into them: some of their campaigns stay with the old id."""
-    found, new = [contact_id], [contact_id]
-    while new:
-        rows = await tx.execute(select(Merge.gone_id).where(Merge.kept_id.in_(new), Merge.undone_at.is_(None)))
-        new = [one for one in rows.scalars() if one not in found]
-        found += new
-    return found
 
 
 def _before(

@@ -10,13 +10,15 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, text, update
 
-from core import bulk, consents, contacts
+from core import bulk, consents, contacts, senders
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import ContactsMerged, ContactsParted, RecipientsSkipped, publish
 from core.models import Chat, Contact, ContactTag, Identity, Merge, Message, Recipient
 
 _WRITTEN = ("sending", "sent", "unknown")
+_REACHED = ("intent", "in_doubt", "sent", "unknown")
+_NOT_YET = ("queued", "claimed", "failed")
 
 
 async def merge(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) -> Merge:
@@ -68,8 +70,7 @@ async def unmerge(tx: Tx, merge_id: int, *, at: datetime) -> Merge:
     row = await tx.get(Merge, merge_id)
     if row is None:
         raise NotFound(f"There is no merge {merge_id}.", field="merge_id")
-    await contacts.lock_identities(tx)
-    await consents.lock(tx, sorted((row.kept_id, row.gone_id)))
+    await _lock(tx, row.kept_id, row.gone_id)
     await tx.refresh(row)
     if row.undone_at is not None:
         raise Conflict(f"Merge {merge_id} was undone already.", field="merge_id")
@@ -85,6 +86,7 @@ async def unmerge(tx: Tx, merge_id: int, *, at: datetime) -> Merge:
     await _tag(tx, row.gone_id, was["tags"])
     theirs = (Identity.id.in_(was["identities"]), Identity.contact_id == row.kept_id)
     addresses = select(Identity.value).where(*theirs)
+    await _take_back_claims(tx, row.kept_id)  # what holds them may have chosen an address of the gone one
     await tx.execute(
         update(Message)
         .where(Message.contact_id == row.kept_id, Message.address.in_(addresses))
@@ -96,10 +98,7 @@ async def unmerge(tx: Tx, merge_id: int, *, at: datetime) -> Merge:
     )
     await bulk.run(
         tx,
-        # A claim is taken back: what holds it looked at the kept one.
-        "UPDATE recipients SET contact_id = :gone, claim_token = NULL, claimed_until = NULL, "
-        "state = CASE WHEN state = 'claimed' THEN 'queued' ELSE state END "
-        f"WHERE contact_id = :kept AND id {bulk.in_ids(tx)}",
+        f"UPDATE recipients SET contact_id = :gone WHERE contact_id = :kept AND id {bulk.in_ids(tx)}",
         gone=row.gone_id,
         kept=row.kept_id,
         ids=bulk.ids(was["recipients"]),
@@ -124,15 +123,23 @@ def _give_back(kept: Contact, gone: Contact, was: Mapping[str, Any]) -> None:
     }
 
 
-async def _locked(tx: Tx, kept_id: int, gone_id: int) -> tuple[Contact, Contact]:
-    """Both rows, held. Campaigns under way come before them, as in the turn of a campaign: it plans and claims
-    nobody meanwhile. One in the middle of planning finds the gone one no longer, and the kept one planned already."""
+async def _lock(tx: Tx, *contact_ids: int) -> None:
+    """Nobody plans, claims, intends or settles meanwhile, in no campaign: what they had read of these people would be
+    of yesterday. One in the middle of planning finds the gone one no longer, and the kept one planned already. Then
+    messages, recipients and contacts, as receipts, a retry and an opt-out take them."""
     await contacts.lock_identities(tx)
+    await senders.hold_switch(tx, alone=True)
     if is_postgres(tx):
-        await tx.execute(
-            text("SELECT id FROM campaigns WHERE state IN ('running', 'paused') ORDER BY id FOR NO KEY UPDATE")
-        )
-    await consents.lock(tx, sorted((kept_id, gone_id)))
+        ids = bulk.ids(contact_ids)
+        theirs = f"contact_id {bulk.in_ids(tx)} ORDER BY id FOR UPDATE"
+        await tx.execute(text("SELECT id FROM campaigns WHERE state IN ('running', 'paused') ORDER BY id FOR UPDATE"))
+        await bulk.run(tx, f"SELECT id FROM messages WHERE {theirs}", ids=ids)
+        await bulk.run(tx, f"SELECT id FROM recipients WHERE {theirs}", ids=ids)
+    await consents.lock(tx, contact_ids)
+
+
+async def _locked(tx: Tx, kept_id: int, gone_id: int) -> tuple[Contact, Contact]:
+    await _lock(tx, kept_id, gone_id)
     kept, gone = await contacts.get(tx, kept_id), await contacts.get(tx, gone_id)
     await tx.refresh(kept)
     await tx.refresh(gone)
@@ -154,33 +161,58 @@ async def _refuse_before_later(tx: Tx, row: Merge) -> None:
 
 
 async def _move_recipients(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) -> list[int]:
-    """Where both are in one occurrence, each keeps their own and nobody is written to who may have been already.
-    Returns those that moved. A claim is taken back: what holds it looked at the gone one."""
-    await tx.execute(
-        update(Recipient)
-        .where(Recipient.contact_id == gone_id, Recipient.state == "claimed")
-        .values(state="queued", claim_token=None, claimed_until=None)
+    """Where both are in one occurrence, each keeps their own, and if any of all those they ever were may have been
+    written to, the others will not be: neither now, nor when somebody tries again those that failed. Returns those
+    that moved."""
+    await _take_back_claims(tx, gone_id)
+    everyone = await all_of(tx, kept_id) | await all_of(tx, gone_id)
+    query = select(Recipient).where(Recipient.contact_id.in_(everyone)).order_by(Recipient.id)
+    found: dict[tuple[int, int], list[Recipient]] = {}
+    for row in (await tx.execute(query.execution_options(populate_existing=True))).scalars():
+        found.setdefault((row.campaign_id, row.occurrence), []).append(row)
+    # Parted again, somebody may have got at their own number what was for the other one.
+    reached = await tx.execute(
+        select(Recipient.campaign_id, Recipient.occurrence)
+        .join(Message, Message.recipient_id == Recipient.id)
+        .where(Message.contact_id.in_(everyone), Message.state.in_(_REACHED))
     )
-    both = {
-        (row.campaign_id, row.occurrence): row
-        for row in (await tx.execute(select(Recipient).where(Recipient.contact_id == kept_id))).scalars()
-    }
+    written = {(row.campaign_id, row.occurrence) for row in reached}
     moved, skipped = [], []
-    for row in (await tx.execute(select(Recipient).where(Recipient.contact_id == gone_id))).scalars():
-        other = both.get((row.campaign_id, row.occurrence))
-        if other is None:
-            row.contact_id = kept_id
-            moved.append(row.id)
-        elif row.state == "queued":
-            skipped.append(row)
-        elif row.state in _WRITTEN and other.state in ("queued", "claimed"):
-            skipped.append(other)
+    for occurrence, rows in found.items():
+        mine = {row.contact_id: row for row in rows}
+        if kept_id not in mine and gone_id in mine:
+            mine[gone_id].contact_id = kept_id
+            moved.append(mine[gone_id].id)
+        # Also of those that failed: parted again they could be tried again, after the other one's went to their number.
+        if occurrence in written or any(row.state in _WRITTEN for row in rows):
+            skipped += [row for row in rows if row.state in _NOT_YET]
+        elif kept_id in mine:
+            skipped += [row for row in rows if row.state in _NOT_YET and row.contact_id != kept_id]
     for row in skipped:
         row.state, row.reason, row.claim_token, row.claimed_until = "skipped", "merged", None, None
         happened = RecipientsSkipped(campaign_id=row.campaign_id, reason="merged", recipient_ids=[row.id])
         await publish(tx, happened, at=at)
     await tx.flush()
     return moved
+
+
+async def _take_back_claims(tx: Tx, contact_id: int) -> None:
+    await tx.execute(
+        update(Recipient)
+        .where(Recipient.contact_id == contact_id, Recipient.state == "claimed")
+        .values(state="queued", claim_token=None, claimed_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def all_of(tx: Tx, contact_id: int) -> set[int]:
+    """The contact and those merged into it, and into them: some of their campaigns stay with the old id."""
+    found, new = {contact_id}, {contact_id}
+    while new:
+        rows = await tx.execute(select(Merge.gone_id).where(Merge.kept_id.in_(new), Merge.undone_at.is_(None)))
+        new = set(rows.scalars()) - found
+        found |= new
+    return found
 
 
 async def _ids(tx: Tx, statement: Any, contact_id: int, column: Any) -> list[int]:

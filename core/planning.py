@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import audiences, bulk, campaigns, consents, occurrences
+from core import audiences, bulk, campaigns, consents, occurrences, senders
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
 from core.models import Recipient
@@ -17,6 +17,7 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
     transaction, and the unique key (campaign, occurrence, contact) stands behind it. Who had it before gets no row
     where they are not to be written to again: a campaign of every day would add the same people each day, for ever
     (core/why.py tells them from the earlier row)."""
+    await senders.hold_switch(tx)  # two people that become one meanwhile would both be planned
     campaign = await campaigns.get(tx, campaign_id, lock=True)
     if campaign.state not in (campaigns.RUNNING, campaigns.PAUSED) or campaigns.planned(campaign):
         return False

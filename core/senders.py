@@ -154,11 +154,12 @@ async def reseal(tx: Tx, key: MasterKey) -> int:
     return len(senders)
 
 
-async def hold_switch(tx: Tx) -> None:
-    """Whoever turns the kill switch waits for the transactions that hold it so, and those that come after wait
-    for the turn. (Row locks would let them pass by: with enough senders the switch would never get its turn.)"""
+async def hold_switch(tx: Tx, *, alone: bool = False) -> None:
+    """Whoever turns the kill switch, or holds it `alone`, waits for the transactions that hold it so, and those that
+    come after wait for the turn. (Row locks would let them pass by: with enough senders the switch would never get
+    its turn.)"""
     if is_postgres(tx):  # on SQLite BEGIN IMMEDIATE holds everything
-        await tx.execute(text(f"SELECT pg_advisory_xact_lock_shared({_SWITCH_LOCK})"))
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_SWITCH_LOCK})"))
 
 
 async def sending(tx: Tx) -> Switch:
@@ -167,8 +168,7 @@ async def sending(tx: Tx) -> Switch:
 
 
 async def turn_sending(tx: Tx, *, is_on: bool, reason: str, at: datetime) -> None:
-    if is_postgres(tx):
-        await tx.execute(text(f"SELECT pg_advisory_xact_lock({_SWITCH_LOCK})"))
+    await hold_switch(tx, alone=True)
     switch = await tx.get_one(Switch, SENDING, with_for_update=True)
     switch.is_on, switch.reason, switch.changed_at = is_on, reason, at
     await publish(tx, SwitchTurned(name=SENDING, is_on=is_on, reason=reason), at=at)

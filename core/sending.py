@@ -328,7 +328,7 @@ async def _commit_to(
         } WHERE true
         ON CONFLICT (client_id) DO UPDATE SET state = 'intent', reason = NULL, attempts = messages.attempts + 1,
             lease_token = excluded.lease_token, lease_until = excluded.lease_until, at = excluded.at,
-            address = excluded.address, content = excluded.content
+            address = excluded.address, content = excluded.content, contact_id = excluded.contact_id
         WHERE messages.state = 'queued'
         RETURNING id, client_id, attempts
         """,

@@ -262,3 +262,31 @@ async def test_the_history_has_everything_newest_first_page_by_page(
     await _parted(platform, merge_id)
     async with platform.database.reading() as tx:
         assert [one.kind for one in await history.of(tx, gone, before=None, limit=100)].count("message") == 2
+
+
+async def _recipients_by(platform: Platform, **states: str) -> None:
+    async with platform.database.transaction() as tx:
+        for row in (await tx.execute(select(Recipient))).scalars():
+            row.state = states.get(f"of_{row.contact_id}", row.state)
+
+
+async def test_who_failed_and_got_it_as_the_other_one_is_not_tried_again(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await _recipients_by(platform, **{f"of_{kept}": "failed", f"of_{gone}": "sent"})
+    await _merged(platform, kept, gone)
+    assert await _states(platform) == [(kept, "skipped", "merged"), (gone, "sent", None)]
+
+
+async def test_who_got_it_two_merges_ago_does_not_get_it_again(platform: Platform) -> None:
+    kept, gone = await _two(platform)
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await _recipients_by(platform, **{f"of_{gone}": "sent"})
+    await _merged(platform, kept, gone)
+    await _merged(platform, gone + 1, kept)
+    assert await _states(platform) == [
+        (kept, "skipped", "merged"), (gone, "sent", None), (gone + 1, "skipped", "merged"),
+    ]  # fmt: skip
