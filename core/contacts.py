@@ -1,7 +1,7 @@
 """People: told apart by their identities. Files of them: `imports.py`."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -152,6 +152,13 @@ async def _update(tx: Tx, known: Mapping[int, NewContact], *, at: datetime) -> N
         contact.attributes = {**contact.attributes, **given.attributes}
         contact.updated_at = at
     await tx.flush()
+
+
+async def known(tx: Tx, key: MasterKey, addresses: Iterable[Address]) -> Sequence[int]:
+    """The people behind those of these addresses that we know."""
+    hashes = {key.hash(address.kind, address.value) for address in addresses}
+    rows = await tx.execute(select(Identity.contact_id).where(Identity.value_hash.in_(hashes)))
+    return sorted(set(rows.scalars()))
 
 
 async def who(tx: Tx, key: MasterKey, addresses: Sequence[Address], *, name: str, at: datetime) -> int:

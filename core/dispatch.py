@@ -193,8 +193,9 @@ class Dispatcher(Loop):
         now = await self._platform.clock.now(tx)
         gate = await sending.gate(tx, self._campaign_id)
         is_outdated = self._opened_with not in (None, gate.sender.secrets)
-        if answers:
-            await settling.settle(tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated)
+        holds_contacts = bool(answers) and await settling.settle(
+            tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated
+        )
         stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
         if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"
@@ -208,8 +209,8 @@ class Dispatcher(Loop):
             await sending.release(tx, claims)
             return Plan(intents=[], claims=[], stop=stop, wait_s=LOOK_S)
         free = self._settings.send_concurrency - (self._unsettled - len(answers))
-        if free <= 0:
-            return Plan(intents=[], claims=claims, stop=None, wait_s=LOOK_S)
+        if free <= 0 or holds_contacts:
+            return Plan(intents=[], claims=claims, stop=None, wait_s=0.0 if holds_contacts else LOOK_S)
         intended = await sending.intend(
             tx,
             gate,

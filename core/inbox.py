@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
 
-from core import contacts, messages, template_status, watchdog
+from core import consents, contacts, messages, template_status, watchdog
 from core.bootstrap import Platform
 from core.database import Tx, is_passing, is_postgres
 from core.errors import Invalid
@@ -81,18 +81,22 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
 
 
 async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, now: datetime) -> None:
-    # First, as a run does it too: campaigns and senders are locked before messages and recipients are.
+    if any(one.inbound or one.preferences for one in parsed):
+        await contacts.lock_identities(tx)
+    # Then, as a run does it too: campaigns and senders are locked before messages and recipients are.
     for one in parsed:
         for changed in one.templates:
             await template_status.apply(tx, changed, at=now)
     receipts = [receipt for one in parsed for receipt in one.receipts]
     numbers = {one.sender_phone_number_id for one in receipts if one.sender_phone_number_id is not None}
     suspected = await watchdog.suspects(tx, numbers) if numbers else ()
-    if any(one.inbound or one.preferences for one in parsed):
-        await contacts.lock_identities(tx)
     if receipts:
         await messages.apply_receipts(tx, receipts, at=now)
         await watchdog.heard(tx, numbers, suspected, at=now)
+    addresses = [to for one in parsed for said in one.inbound for to in said.addresses]
+    addresses += [to for one in parsed for change in one.preferences for to in change.addresses]
+    if addresses:  # together, in order of id, as a run does: one after the other they would deadlock with it
+        await consents.lock(tx, await contacts.known(tx, platform.key, addresses))
     for one in parsed:
         for inbound in one.inbound:
             await messages.receive(tx, platform.key, inbound, at=now)

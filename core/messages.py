@@ -105,7 +105,8 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             opted_out.add(name)
     if not reported:
         return 0
-    # failed only where nothing newer says it arrived: delivered and read outrank it.
+    # failed only where nothing newer says it arrived: delivered and read outrank it. A failure of another attempt,
+    # told again after a retry, is none of this one's.
     fails = "(r.failed = 1 AND r.rank < 2 AND messages.receipt < 2)"
     stays_failed = "(messages.receipt = -1 AND r.rank < 2)"
     result = await bulk.run(
@@ -138,6 +139,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
                 read_at="timestamptz",
             )
         } WHERE messages.client_id = r.client_id {bulk.few(tx, "messages.client_id", bulk.in_names(tx))}
+        AND (r.failed = 0 OR r.rank > 0 OR COALESCE(messages.provider_id, r.provider_id) = r.provider_id)
         RETURNING messages.id, messages.client_id, messages.contact_id
         """,
         (
@@ -160,13 +162,16 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
     if not touched:
         return 0
     await mirror(tx, (row.id for row in touched))
+    stopped = {row.contact_id for row in touched if row.client_id in opted_out and row.contact_id is not None}
+    if stopped:  # together, in order of id
+        await consents.lock(tx, stopped)
+    for contact_id in sorted(stopped):
+        await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
     by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": []}
     names = {rank: kind for kind, rank in RANKS.items()}
     for row in touched:
         one = reported[row.client_id]
         by_kind["failed" if one.failed else names.get(one.rank, "sent")].append(row.id)
-        if row.client_id in opted_out and row.contact_id is not None:
-            await consents.opt_out(tx, row.contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
     await publish(tx, ReceiptsArrived(**by_kind), at=at)
     return len(touched)
 

@@ -267,8 +267,9 @@ class Lane(Loop):
         now = await self._platform.clock.now(tx)
         gate = await sending.sender_gate(tx, self._sender_id)
         is_outdated = self._opened_with != gate.sender.secrets
-        if answers:
-            await settling.settle(tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated)
+        holds_contacts = bool(answers) and await settling.settle(
+            tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated
+        )
         for answer in answers:
             self._under_way.pop(answer.intent.message_id, None)
         stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
@@ -277,8 +278,8 @@ class Lane(Loop):
         unsettled = self._unsettled - len(answers)
         if stop is None:
             free = min(_AT_ONCE, self._settings.send_concurrency) - unsettled
-            if free <= 0:
-                return Plan(intents=[], stop=None, wait_s=LOOK_S)
+            if free <= 0 or holds_contacts:
+                return Plan(intents=[], stop=None, wait_s=0.0 if holds_contacts else LOOK_S)
             intended = await intend(
                 tx,
                 gate,

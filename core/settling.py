@@ -79,10 +79,10 @@ async def settle(
     settings: Settings,
     now: datetime,
     token_was_replaced: bool = False,
-) -> None:
+) -> bool:
     """Write down what the answers say. Only the holder of a lease settles; an answer that comes after its lease
     was given up attaches as proof and is flagged `late`. What is said of a token since replaced has no
-    consequence."""
+    consequence. True: contacts are locked now, and who would lock more of them could deadlock."""
     await _lock_messages(tx, [answer.intent.message_id for answer in answers])
     rows = []
     for answer in answers:
@@ -111,6 +111,7 @@ async def settle(
     if token_was_replaced:
         answers = [answer for answer in answers if not isinstance(answer.result, SessionLost)]
     await _draw_consequences(tx, gate, answers, now=now)
+    return await _take_stops(tx, answers, now=now)
 
 
 async def _write_down(tx: Tx, rows: Sequence[dict[str, Any]], *, now: datetime) -> Sequence[tuple[int, str]]:
@@ -181,14 +182,24 @@ async def _draw_consequences(tx: Tx, gate: SenderGate, answers: Sequence[Answer]
                 await senders.move(tx, gate.sender, senders.BLOCKED, reason=code, at=now)
             case PermanentTemplate(code=code) if gate.campaign is not None and gate.campaign.state == campaigns.RUNNING:
                 await campaigns.pause(tx, gate.campaign.id, reason=code, at=now)
-            case PermanentRecipient(opted_out=True):
-                contact_id = (
-                    await tx.execute(select(Message.contact_id).where(Message.id == answer.intent.message_id))
-                ).scalar()
-                if contact_id is not None:
-                    await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=now)
             case _:
                 pass
+
+
+async def _take_stops(tx: Tx, answers: Sequence[Answer], *, now: datetime) -> bool:
+    """Those of whom WhatsApp says that they stopped us; returns whether there were any. They are locked together, in
+    order of id."""
+    ids = [
+        one.intent.message_id for one in answers if isinstance(one.result, PermanentRecipient) and one.result.opted_out
+    ]
+    if not ids:
+        return False
+    rows = await tx.execute(select(Message.contact_id).where(Message.id.in_(ids), Message.contact_id.is_not(None)))
+    contact_ids = sorted({contact_id for contact_id in rows.scalars() if contact_id is not None})
+    await consents.lock(tx, contact_ids)
+    for contact_id in contact_ids:
+        await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=now)
+    return True
 
 
 async def _lock_messages(tx: Tx, ids: Sequence[int]) -> None:
@@ -240,6 +251,8 @@ async def _release_lapsed_claims(tx: Tx, *, now: datetime) -> int:
 
 
 async def _doubt_lapsed_intents(tx: Tx, *, lapsed: datetime, now: datetime) -> tuple[int, int]:
+    old = select(Message.id).where(Message.state == "intent", Message.lease_until < lapsed).order_by(Message.id)
+    await tx.execute(old.with_for_update())  # in this order, as receipts do
     result = await bulk.run(
         tx,
         """

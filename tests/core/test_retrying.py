@@ -1,5 +1,7 @@
 """Again, but only when somebody says so, and never to who got it."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 
@@ -103,3 +105,28 @@ async def test_a_draft_and_a_cancelled_campaign_have_nothing_to_repeat(
         await campaigns.cancel(tx, campaign.id, at=now)
         with pytest.raises(Conflict):
             await retrying.resend_unknown(tx, campaign.id, confirm=0, at=now)
+
+
+async def test_a_failure_told_again_says_nothing_of_the_second_attempt(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    name = connector.effects[0].client_id
+    told = Receipt(
+        f"wamid.{name}", name, "failed", datetime(2026, 3, 1, tzinfo=UTC), PermanentRecipient("not_on_whatsapp")
+    )
+
+    async def tell() -> None:
+        async with platform.database.transaction() as tx:
+            await messages.apply_receipts(tx, [told], at=await platform.clock.now(tx))
+
+    await tell()
+    async with platform.database.transaction() as tx:
+        assert await retrying.retry_failed(tx, campaign.id, at=await platform.clock.now(tx)) == 1
+    connector.answering = lambda message: Accepted("wamid.second")
+    await scenes.dispatched(platform, connector, campaign.id)
+    await tell()
+    assert (await scenes.progress(platform, campaign.id)).sent == 1
