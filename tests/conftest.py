@@ -4,8 +4,8 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,37 @@ def postgres_database(url: str, template: str) -> Iterator[str]:
     asyncio.run(_on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield _named(url, name)
     asyncio.run(_on_server(url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_platform(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[FakeClock], AbstractAsyncContextManager[Platform]]:
+    """As many platforms as a test wants, each on a new database, one after the other: for what is tried again and
+    again with other values."""
+    template = request.getfixturevalue(f"{request.param}_template")
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+    @asynccontextmanager
+    async def new(clock: FakeClock) -> AsyncIterator[Platform]:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        folder = tmp_path / name
+        folder.mkdir()
+        keys.init(folder / "master.key")
+        if url:
+            await _on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        else:
+            shutil.copy(template, folder / "waqtor.db")
+        settings = Settings(data_dir=folder, database_url=_named(url, name) if url else "")
+        platform = await build(settings, connectors=FakeConnectors(FakeConnector()), jobs=FakeJobs(), clock=clock)
+        try:
+            yield platform
+        finally:
+            await platform.close()
+            if url:
+                await _on_server(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+    return new
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
