@@ -1,6 +1,6 @@
 """Messages out and in: the one table of their states, and what receipts and replies do to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -159,14 +159,10 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
         now=at,
     )
     touched = result.all()
+    await _take_stops(tx, opted_out, at=at)
     if not touched:
         return 0
     await mirror(tx, (row.id for row in touched))
-    stopped = {row.contact_id for row in touched if row.client_id in opted_out and row.contact_id is not None}
-    if stopped:  # together, in order of id
-        await consents.lock(tx, stopped)
-    for contact_id in sorted(stopped):
-        await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
     by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": []}
     names = {rank: kind for kind, rank in RANKS.items()}
     for row in touched:
@@ -174,6 +170,19 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
         by_kind["failed" if one.failed else names.get(one.rank, "sent")].append(row.id)
     await publish(tx, ReceiptsArrived(**by_kind), at=at)
     return len(touched)
+
+
+async def _take_stops(tx: Tx, client_ids: Collection[str], *, at: datetime) -> None:
+    """Of whom WhatsApp says, to whichever attempt, that they stopped us. Locked together, in order of id."""
+    if not client_ids:
+        return
+    rows = await tx.execute(
+        select(Message.contact_id).where(Message.client_id.in_(client_ids), Message.contact_id.is_not(None))
+    )
+    stopped = sorted({contact_id for contact_id in rows.scalars() if contact_id is not None})
+    await consents.lock(tx, stopped)
+    for contact_id in stopped:
+        await consents.opt_out(tx, contact_id, reason="stopped_at_whatsapp", source="whatsapp", at=at)
 
 
 async def _reported_on(tx: Tx, receipts: Sequence[Receipt]) -> dict[str, tuple[str, str]]:

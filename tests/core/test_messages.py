@@ -161,9 +161,22 @@ async def test_an_opt_out_told_by_a_receipt_is_honoured(platform: Platform, conn
         now = await platform.clock.now(tx)
         client_id = (await tx.execute(select(Message.client_id).where(Message.contact_id == 2))).scalar_one()
         error = PermanentRecipient("opted_out", opted_out=True)
-        await messages.apply_receipts(tx, [Receipt("wamid.z", client_id, "failed", now, error)], at=now)
+        await messages.apply_receipts(tx, [Receipt(f"wamid.{client_id}", client_id, "failed", now, error)], at=now)
         assert await consents.suppressed(tx, [1, 2]) == {2}
     assert (await scenes.progress(platform, campaign_id)).failed == {"opted_out": 1}
+
+
+async def test_an_opt_out_counts_also_where_the_failure_is_of_an_earlier_attempt(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    campaign_id = await _sent(platform, connector)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        client_id = (await tx.execute(select(Message.client_id))).scalar_one()
+        error = PermanentRecipient("opted_out", opted_out=True)
+        await messages.apply_receipts(tx, [Receipt("wamid.earlier", client_id, "failed", now, error)], at=now)
+        assert await consents.suppressed(tx, [1]) == {1}
+    assert (await scenes.progress(platform, campaign_id)).sent == 1
 
 
 async def test_the_chat_shows_both_sides_newest_first(platform: Platform, connector: FakeConnector) -> None:
