@@ -22,12 +22,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def served(prefect: Settings) -> Iterator[Settings]:
-    with worker(prefect):
-        until(
-            lambda: ask(prefect, "deployments/count", deployments={"name": {"any_": ["send-campaign"]}}), "deployment"
-        )
-        yield prefect
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A server of its own: what another worker left there, this one would clear away."""
+    settings = _settings(tmp_path_factory, "schedules")
+    with prefect_server(settings), worker(settings):
+        _wait_until_served(settings)
+        yield settings
+
+
+def _settings(tmp_path_factory: pytest.TempPathFactory, name: str) -> Settings:
+    folder = tmp_path_factory.mktemp(name)
+    return Settings(data_dir=folder, prefect_port=free_port(), sweep_interval_s=3, silence_window_s=2)
+
+
+def _wait_until_served(settings: Settings) -> None:
+    until(lambda: ask(settings, "deployments/count") == 4, "deployment of everything")
 
 
 async def _opened(settings: Settings) -> Platform:
@@ -149,13 +158,10 @@ def test_a_worker_that_starts_again_leaves_them_alone(served: Settings) -> None:
 def test_while_prefect_is_down_it_begins_and_a_new_database_of_prefect_cancels_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("down"), prefect_port=free_port(), sweep_interval_s=2, silence_window_s=2
-    )
+    settings = _settings(tmp_path_factory, "down")
     with worker(settings):
         with prefect_server(settings) as server:
-            counted = {"deployments": {"name": {"any_": ["send-campaign"]}}}
-            until(lambda: ask(settings, "deployments/count", **counted), "deployment")
+            _wait_until_served(settings)
             due_soon = _scheduled(settings, "soon", in_s=60)
             due_later = _scheduled(settings, "later", in_s=3600)
             assert len(_runs(settings, due_soon)) == len(_runs(settings, due_later)) == 1
