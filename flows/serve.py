@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx
 from prefect import aserve
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
@@ -73,7 +73,7 @@ async def _serve_until_lost(settings: Settings) -> bool:
             pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
             limit=_RUNS_AT_ONCE,
         )
-    except httpx.TransportError:
+    except (httpx.TransportError, DeploymentApplyError):
         await asyncio.sleep(1)
         return False
     return True
