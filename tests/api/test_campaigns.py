@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 import scenes
-from core import planning, senders
+from core import bus, planning, senders
 from fakes import FakeConnector, FakeJobs
 
 
@@ -143,6 +143,8 @@ async def test_a_draft_is_changed_and_nothing_else_is(server: Any, api: httpx.As
     assert changed.json()["quiet_hours"] == changes["quiet_hours"]
     assert (await api.patch(at, json=changes, headers=key)).headers["Idempotency-Replayed"] == "true"
     assert (await api.patch(at, json={"quiet_hours": None, "name": None})).json()["quiet_hours"] is None
+    async with server.platform.database.transaction() as tx:
+        await bus.number(tx)  # PostgreSQL's events are read once they are numbered
     events = (await api.get("/api/v3/events", params={"since": 0})).json()["data"]
     assert [one["type"] for one in events].count("campaign.changed") == 2
     for wrong, field in (
