@@ -67,13 +67,21 @@ def answers(settings: Settings) -> bool:
 
 
 def ask(settings: Settings, path: str, **body: Any) -> Any:
-    """Patient with a 503, which Prefect on SQLite answers while somebody else writes."""
+    return _patiently("POST", settings, path, json=body).json()
+
+
+def delete(settings: Settings, path: str) -> None:
+    _patiently("DELETE", settings, path)
+
+
+def _patiently(method: str, settings: Settings, path: str, **options: Any) -> httpx.Response:
+    """Prefect on SQLite answers 503 while somebody else writes."""
     for _ in range(20):
-        answer = httpx.post(f"{settings.prefect_api_url}/{path}", json=body, timeout=10)
+        answer = httpx.request(method, f"{settings.prefect_api_url}/{path}", timeout=10, **options)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(0.3)
-    return answer.raise_for_status().json()
+    return answer.raise_for_status()
 
 
 def until(condition: Callable[[], Any], what: str, *, seconds: float = 90) -> Any:

@@ -185,12 +185,17 @@ async def test_a_deadlock_sets_nothing_aside(platform: Platform, connector: Fake
         async with platform.database.transaction() as tx:
             await tx.execute(text("SET LOCAL deadlock_timeout = '10s'"))  # so that the other is the victim
             await tx.execute(text("SELECT 1 FROM messages WHERE id = 1 FOR UPDATE"))
-            await asyncio.sleep(0.2)
+            held.set()
+            behind_me = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            while not await tx.scalar(behind_me):
+                await asyncio.sleep(0.01)
             await tx.execute(text("SELECT pg_advisory_xact_lock(7726003)"))
 
     async def apply() -> int:
-        await asyncio.sleep(0.05)
+        await held.wait()
         return await inbox.apply_waiting(platform, _parse)
+
+    held = asyncio.Event()
 
     _, result = await asyncio.gather(cross(), apply(), return_exceptions=True)
     assert isinstance(result, Exception)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 import scenes
@@ -16,7 +15,7 @@ from core.bootstrap import Platform, build
 from core.models import Campaign, Occurrence
 from core.settings import Settings
 from fakes import FakeConnector, FakeConnectors
-from prefecting import ask, prefect_server, stop, until, worker
+from prefecting import ask, delete, prefect_server, stop, until, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -135,7 +134,7 @@ def test_what_is_cancelled_in_prefect_does_not_begin(served: Settings, how: str)
     campaign_id = _scheduled(served, how, in_s=3600)
     (run,) = _runs(served, campaign_id)
     if how == "deleted":
-        httpx.delete(f"{served.prefect_api_url}/flow_runs/{run['id']}", timeout=10).raise_for_status()
+        delete(served, f"flow_runs/{run['id']}")
     else:
         ask(served, f"flow_runs/{run['id']}/set_state", state={"type": "CANCELLING"})
     until(lambda: _occurrence(served, campaign_id)[0].state == "cancelled", "cancelled occurrence")
