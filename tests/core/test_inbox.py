@@ -187,7 +187,7 @@ async def test_a_deadlock_sets_nothing_aside(platform: Platform, connector: Fake
             await tx.execute(text("SELECT 1 FROM messages WHERE id = 1 FOR UPDATE"))
             held.set()
             behind_me = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            while not await tx.scalar(behind_me):
+            while not await tx.scalar(behind_me):  # noqa: ASYNC110 - it is the database that is asked
                 await asyncio.sleep(0.01)
             await tx.execute(text("SELECT pg_advisory_xact_lock(7726003)"))
 
