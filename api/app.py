@@ -39,7 +39,7 @@ from api.requests import Requests
 from api.storing import Storing
 from connectors import choose
 from connectors.cloud_webhook import parse
-from core import bus, inbox
+from core import bus, collector, inbox
 from core.bootstrap import Platform, build
 from core.errors import WaqtorError
 from core.outbox import Outbox
@@ -131,6 +131,7 @@ def create_app(
             await stack.enter_async_context(_beside(app.state.outbox.run()))
             if platform.database.is_postgres:
                 await stack.enter_async_context(_beside(_relay(platform)))
+            collector.leave_alone_what_is_loaded()
             yield
             await app.state.background.finish(timeout_s=_END_S)
 

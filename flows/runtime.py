@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from connectors import choose
+from core import collector
 from core.bootstrap import Platform, build
 from core.settings import Settings
 
@@ -12,6 +13,7 @@ from core.settings import Settings
 async def opened() -> AsyncIterator[Platform]:
     settings = Settings()
     platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
+    collector.leave_alone_what_is_loaded()
     try:
         yield platform
     finally:
