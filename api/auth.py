@@ -7,7 +7,7 @@ from fastapi import Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from api.deps import get_platform
+from api.deps import platform_of
 from core import apikeys, roles
 from core.errors import NotAllowed, NotSignedIn
 from core.principals import Principal
@@ -35,7 +35,7 @@ async def authenticate(request: Request) -> Principal:
         full = given.strip()
     if not full:
         raise NotSignedIn("An API key is needed.", hint="Send the header Authorization: Bearer wq_…")
-    platform = get_platform(request)
+    platform = platform_of(request)
     async with platform.database.reading() as tx:
         key = await apikeys.authenticate(tx, full, at=await platform.clock.now(tx))
     return Principal(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.deps import Id, PlatformDep
+from api.deps import Id
 from api.errors import ErrorAnswer
 from api.requests import whole
 from connectors import cloud_webhook
@@ -92,7 +92,7 @@ async def verify_webhook(
 
 
 @router.post("/{sender_id}", response_class=Response, responses={200: {"description": "Stored."}, **_ERRORS})
-async def receive_webhook(sender_id: Id, request: Request, platform: PlatformDep) -> Response:
+async def receive_webhook(sender_id: Id, request: Request) -> Response:
     """Receipts and messages. Answered once they are stored, applied right after; a repetition does no harm."""
     known: KnownSecrets = request.app.state.known_secrets
     signature = request.headers.get("x-hub-signature-256")

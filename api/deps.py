@@ -35,9 +35,13 @@ class Background:
                 task.cancel()
 
 
-def get_platform(request: Request) -> Platform:
+def platform_of(request: Request) -> Platform:
     platform: Platform = request.app.state.platform
     return platform
+
+
+async def get_platform(request: Request) -> Platform:
+    return platform_of(request)
 
 
 async def get_tx(request: Request) -> AsyncIterator[AsyncSession]:
@@ -45,7 +49,7 @@ async def get_tx(request: Request) -> AsyncIterator[AsyncSession]:
     if (tx := getattr(request.state, "tx", None)) is not None:
         yield tx
         return
-    async with get_platform(request).database.reading() as tx:
+    async with platform_of(request).database.reading() as tx:
         yield tx
 
 

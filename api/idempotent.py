@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.auth import authenticate
-from api.deps import Work, get_platform
+from api.deps import Work, platform_of
 from api.masking import hide_numbers, sees_numbers
 from api.requests import whole
 from core import idempotency
@@ -63,7 +63,7 @@ class Once(Signed):
             if request.method in ("GET", "HEAD"):
                 return await handle(request)
             request._body = await whole(request, limit=MAX_BODY_BYTES)
-            platform = get_platform(request)
+            platform = platform_of(request)
             after: list[Work] = []
             request.state.after_commit = after
             ask = asked(request, route, hashlib.sha256(request._body))

@@ -32,7 +32,7 @@ class Place:
     limit: int
 
 
-def _place(
+async def _place(
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 100,
     cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
 ) -> Place:

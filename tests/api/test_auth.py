@@ -1,11 +1,13 @@
 """Nobody comes in without a key, and a key does no more than its scopes say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from inspect import isasyncgenfunction, iscoroutinefunction, isfunction
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api import permissions
@@ -51,6 +53,21 @@ def test_every_route_but_a_few_demands_a_permission() -> None:
             continue
         assert isinstance(route, Signed), path
         assert demanded(route) in roles.PERMISSIONS, path
+
+
+def test_nothing_a_route_depends_on_goes_through_a_thread() -> None:
+    """FastAPI runs what is no coroutine in a thread: the way there and back cost more than all the rest."""
+
+    def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+        for needed in dependant.dependencies:
+            assert needed.call is not None
+            yield needed.call
+            yield from calls(needed)
+
+    for _, path, route in routes():
+        for call in calls(route.dependant):
+            function = call if isfunction(call) else type(call).__call__
+            assert iscoroutinefunction(function) or isasyncgenfunction(function), (path, call)
 
 
 def test_the_page_about_permissions_is_what_the_code_does() -> None:
