@@ -4,21 +4,15 @@ import argparse
 import asyncio
 import io
 import json
-import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 from openpyxl import Workbook
 
+from bench import child
 from bench.meter import machine
-from bench.postgres import Postgres
 from connectors import choose
 from core import import_runs, imports, kept_files, keys, schema
 from core.bootstrap import build
@@ -61,47 +55,31 @@ async def take(settings: Settings, format: str, stored: str) -> dict[str, Any]:
     async with platform.database.transaction() as tx:
         at = await platform.clock.now(tx)
         made = await imports.create(tx, Asked(f"people.{format}", format, "SA", {}), stored=stored, lease_s=30, at=at)
-    process, seen, done = psutil.Process(), [], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            seen.append(process.memory_info().rss)
-
-    before, watching = process.memory_info().rss, threading.Thread(target=watch)
-    watching.start()
-    began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
-    await import_runs.run(platform, made.id)
-    seconds = time.monotonic() - began
-    done.set()
-    watching.join()
+    with child.watched() as used:
+        await import_runs.run(platform, made.id)
     async with platform.database.reading() as tx:
         job = await imports.get(tx, made.id)
     await platform.close()
     assert job.state == imports.FINISHED
-    return {
-        "seconds": seconds,
-        "rate": job.rows / seconds,
-        "cpu_s": sum(process.cpu_times()[:2]) - cpu,
-        "created": job.created,
-        "rejected": job.rejected,
-        "rss_before_mb": before / 2**20,
-        "rss_most_mb": max(seen) / 2**20,
-    }
+    return used.facts() | {"rate": job.rows / used.seconds, "created": job.created, "rejected": job.rejected}
 
 
 def measure(count: int, database: str, format: str) -> dict[str, Any]:
-    """In a process of its own, so that the making of the file is not counted."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wq-imports-")))
-        url = ""
-        if database == "postgresql":
-            url = stack.enter_context(Postgres(Path(f"{folder}-pg"))).create("waqtor")
+    with child.installation("imports", database) as settings:
         body = content(count, format)
-        stored = kept_files.keep(Settings(data_dir=folder), io.BytesIO(body))
-        command = [sys.executable, "-m", "bench.imports", "--only", str(folder), url, format, stored]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found | {"database": database, "format": format, "size_mb": len(body) / 2**20}
+        stored = kept_files.keep(settings, io.BytesIO(body))
+        found = child.run("bench.imports", str(settings.data_dir), settings.database_url, format, stored)
+    return found | {"what": "ours", "database": database, "format": format, "size_mb": len(body) / 2**20}
+
+
+def peer(count: int, way: str) -> dict[str, Any]:
+    """The same CSV into a PostgreSQL as fresh as ours had."""
+    with child.installation("imports", "postgresql") as settings:
+        body, path = content(count, "csv"), settings.data_dir / "people.csv"
+        path.write_bytes(body)
+        found = child.run("bench.imports_peers", settings.database_url, str(path), way)
+    about = {"what": way, "database": "postgresql", "format": "csv", "size_mb": len(body) / 2**20}
+    return found | about | {"rate": count / found["seconds"], "rejected": count - found["created"]}
 
 
 def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
@@ -111,25 +89,41 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
         f"{facts}. One process, the code of the API process after an upload ({import_runs.CHUNK} rows a transaction, "
         f"each synced); all people new, with two tags and an attribute; one number in {_WRONG_EVERY} is none. "
         "Where the load average is above the number of cores, the machine was busy with other work, and the CPU "
-        "seconds are the surer figure.",
+        "seconds are the surer figure. *by row* and *by copy* are simpler programs (bench/imports_peers.py): one "
+        "upsert for each row, 10,000 rows a transaction, as listmonk does it; COPY into a temporary table and "
+        "upserts from there. They check a number's form only, and keep neither consent nor a report nor where they "
+        "were. CPU seconds are the program's, without PostgreSQL's.",
         "",
-        "| format | MB | database | rows/s | seconds | CPU s | new, not taken | memory before, most (MB) |",
-        "|---|---|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {one['format']} | {one['size_mb']:.1f} | {one['database']} | {one['rate']:,.0f} | {one['seconds']:.1f} "
-        f"| {one['cpu_s']:.1f} | {one['created']:,}, {one['rejected']:,} "
-        f"| {one['rss_before_mb']:.0f}, {one['rss_most_mb']:.0f} |"
-        for one in found
-    ]
+    heading = "what, format, MB, database, rows/s, seconds, CPU s, taken; not, MB before; most, MB by quarter"
+    lines += child.table(
+        heading.split(", "),
+        [
+            [
+                one["what"],
+                one["format"],
+                f"{one['size_mb']:.1f}",
+                one["database"],
+                f"{one['rate']:,.0f}",
+                f"{one['seconds']:.1f}",
+                f"{one['cpu_s']:.1f}",
+                f"{one['created']:,}; {one['rejected']:,}",
+                f"{one['rss_before_mb']:.0f}; {one['rss_most_mb']:.0f}",
+                one["rss_quarters_mb"],
+            ]
+            for one in found
+        ],
+    )
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.imports", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--database", choices=("both", "sqlite", "postgresql"), default="both")
+    parser.add_argument("--database", choices=list(child.DATABASES), default="both")
     parser.add_argument("--format", choices=("all", "csv", "xlsx", "json"), default="csv")
+    parser.add_argument("--peers", action="store_true", help="simpler programs too (bench/imports_peers.py)")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("bench/results/imports.md"))
     parser.add_argument("--only", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
@@ -138,13 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(asyncio.run(take(Settings(data_dir=Path(folder), database_url=url), format, stored))))
         return 0
     facts = machine()
-    databases = ("sqlite", "postgresql") if asked.database == "both" else (asked.database,)
     formats = ("csv", "xlsx", "json") if asked.format == "all" else (asked.format,)
-    found = [measure(asked.rows, database, format) for format in formats for database in databases]
-    report = written(asked.rows, facts, found)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(report)
-    print(report)
+    found = []
+    for _ in range(asked.rounds):  # by turns, so that a busy moment of the machine hits all
+        for database in child.DATABASES[asked.database]:
+            found += [measure(asked.rows, database, format) for format in formats]
+        found += [peer(asked.rows, way) for way in ("by row", "by copy") if asked.peers]
+    child.keep(asked.out, written(asked.rows, facts, found))
     return 0
 
 

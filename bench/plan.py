@@ -3,21 +3,16 @@
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 from sqlalchemy import text
 
+from bench import child
 from bench.meter import machine
-from bench.postgres import Postgres
 from connectors import choose
 from core import campaigns, keys, planning, schema, senders, templates
 from core.bootstrap import build
@@ -95,48 +90,21 @@ async def plan(settings: Settings, campaign_id: int) -> dict[str, Any]:
     platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
     run = await Run.opened(platform, campaign_id)
     assert run is not None
-    process, seen, done = psutil.Process(), [], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            seen.append(process.memory_info().rss)
-
-    before, watching = process.memory_info().rss, threading.Thread(target=watch)
-    watching.start()
-    began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
-    await run.plan()
-    seconds = time.monotonic() - began
-    done.set()
-    watching.join()
+    with child.watched() as used:
+        await run.plan()
     async with platform.database.reading() as tx:
         states = (await tx.execute(text("SELECT state, count(*) FROM recipients GROUP BY 1"))).all()
     await platform.close()
-    return {
-        "seconds": seconds,
-        "cpu_s": sum(process.cpu_times()[:2]) - cpu,
-        "states": {row[0]: row[1] for row in states},
-        "rss_before_mb": before / 2**20,
-        "rss_most_mb": max(seen) / 2**20,
-        "rss_quarters_mb": [
-            round(max(seen[i * len(seen) // 4 : (i + 1) * len(seen) // 4 + 1]) / 2**20) for i in range(4)
-        ],
-    }
+    return used.facts() | {"states": {row[0]: row[1] for row in states}}
 
 
 def measure(count: int, database: str) -> dict[str, Any]:
     """In a process of its own, so that the preparation's memory is not counted."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wq-plan-")))
-        url = ""
-        if database == "postgresql":
-            url = stack.enter_context(Postgres(Path(f"{folder}-pg"))).create("waqtor")
-        settings = Settings(data_dir=folder, database_url=url)
+    with child.installation("plan", database) as settings:
         began = time.monotonic()
         campaign_id = asyncio.run(prepare(settings, count))
         print(f"{database}: {count} contacts made in {time.monotonic() - began:.0f} s", flush=True)
-        command = [sys.executable, "-m", "bench.plan", "--only", str(folder), url, str(campaign_id)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found = child.run("bench.plan", str(settings.data_dir), settings.database_url, str(campaign_id))
     return found | {"database": database, "rate": count / found["seconds"]}
 
 
@@ -147,21 +115,28 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
         f"{facts}. One process, the code of the flow run, shipped settings ({planning.CHUNK:,} a transaction); "
         f"one person in {_SUPPRESSED_EVERY} is suppressed.",
         "",
-        "| database | recipients/s (goal 20,000) | seconds | CPU s | memory before, most (MB, goal 300) | by quarter |",
-        "|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {one['database']} | {one['rate']:,.0f} | {one['seconds']:.1f} | {one['cpu_s']:.1f} "
-        f"| {one['rss_before_mb']:.0f}, {one['rss_most_mb']:.0f} | {one['rss_quarters_mb']} |"
-        for one in found
-    ]
+    lines += child.table(
+        ["database", "recipients/s (goal 20,000)", "seconds", "CPU s", "MB before, most (goal 300)", "by quarter"],
+        [
+            [
+                one["database"],
+                f"{one['rate']:,.0f}",
+                f"{one['seconds']:.1f}",
+                f"{one['cpu_s']:.1f}",
+                f"{one['rss_before_mb']:.0f}, {one['rss_most_mb']:.0f}",
+                one["rss_quarters_mb"],
+            ]
+            for one in found
+        ],
+    )
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.plan", description=__doc__)
     parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--database", choices=("both", "sqlite", "postgresql"), default="both")
+    parser.add_argument("--database", choices=list(child.DATABASES), default="both")
     parser.add_argument("--out", type=Path, default=Path("bench/results/plan.md"))
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
@@ -170,11 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(asyncio.run(plan(Settings(data_dir=Path(folder), database_url=url), int(campaign_id)))))
         return 0
     facts = machine()
-    databases = ("sqlite", "postgresql") if asked.database == "both" else (asked.database,)
-    report = written(asked.count, facts, [measure(asked.count, database) for database in databases])
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(report)
-    print(report)
+    found = [measure(asked.count, database) for database in child.DATABASES[asked.database]]
+    child.keep(asked.out, written(asked.count, facts, found))
     return 0
 
 

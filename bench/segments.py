@@ -3,15 +3,13 @@
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import child
 from bench.meter import machine
-from bench.postgres import Postgres
 from core import schema, segments
 from core.database import Database, connect
 from core.filters_text import parse
@@ -88,7 +86,7 @@ async def measure(settings: Settings, count: int) -> list[tuple[str, int, list[f
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.segments", description=__doc__)
     parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--database", choices=("both", "sqlite", "postgresql"), default="both")
+    parser.add_argument("--database", choices=list(child.DATABASES), default="both")
     parser.add_argument("--out", type=Path, default=Path("bench/results/segments.md"))
     asked = parser.parse_args(arguments)
     lines = [
@@ -99,11 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "| database | filter | people | seconds |",
         "|---|---|---|---|",
     ]
-    for database in ("sqlite", "postgresql") if asked.database == "both" else (asked.database,):
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wq-bench-")))
-            server = stack.enter_context(Postgres(Path(f"{folder}-pg"))) if database == "postgresql" else None
-            settings = Settings(data_dir=folder, **({"database_url": server.create("waqtor")} if server else {}))
+    for database in child.DATABASES[asked.database]:
+        with child.installation("segments", database) as settings:
             for filter_text, number, seconds in asyncio.run(measure(settings, asked.count)):
                 spread = " / ".join(f"{one:.2f}" for one in (seconds[0], seconds[len(seconds) // 2], seconds[-1]))
                 lines.append(f"| {database} | `{filter_text}` | {number:,} | {spread} |")
