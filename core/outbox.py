@@ -120,11 +120,7 @@ async def _permitted(
     opens: set[int] = set()
     barred: dict[str, list[Message]] = {}
     for purpose in sorted({row.purpose or "" for row in rows}):
-        rules = Rules(
-            purpose=purpose,
-            weekly_cap=settings.marketing_per_week,
-            free_form_anytime=capabilities.free_form_anytime,
-        )
+        rules = Rules.of(purpose, settings, capabilities)
         some = [row for row in rows if row.purpose == purpose]
         people = await look_at(tx, gate.sender.id, [row.contact_id or 0 for row in some], rules, now=now)
         for row in some:
@@ -171,7 +167,8 @@ async def _commit_to(
         row.lease_token, row.lease_until = token, now + timedelta(seconds=settings.lease_s)
     await tx.flush()
     await sending.remember_talk(tx, gate.sender.id, [row.contact_id or 0 for row in rows], now=now)
-    await pacing.count(tx, gate.sender.id, messages=len(rows), conversations=opened, now=now)
+    arrives_by = now + settings.arrives_within
+    await pacing.count(tx, gate.sender.id, messages=len(rows), conversations=opened, arrives_by=arrives_by)
 
 
 async def fail(tx: Tx, rows: Sequence[Message], reason: str, *, at: datetime) -> None:

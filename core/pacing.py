@@ -111,15 +111,16 @@ def jitter_s(sender: Sender, step_s: float) -> float:
     return random.uniform(0, sender.jitter * step_s) if sender.jitter else 0.0  # noqa: S311  no secret
 
 
-async def count(tx: Tx, sender_id: int, *, messages: int, conversations: int, now: datetime) -> None:
-    """Charge the hour, in the transaction of the intents it counts."""
+async def count(tx: Tx, sender_id: int, *, messages: int, conversations: int, arrives_by: datetime) -> None:
+    """Charge the hour, in the transaction of the intents it counts: that in which the last of them can arrive, so
+    that the moving day is kept by WhatsApp's count too."""
     await bulk.run(
         tx,
         "INSERT INTO sender_hours (sender_id, hour, messages, conversations) VALUES (:sender, :hour, :m, :c) "
         "ON CONFLICT (sender_id, hour) DO UPDATE SET messages = sender_hours.messages + :m, "
         "conversations = sender_hours.conversations + :c",
         sender=sender_id,
-        hour=_hour(now),
+        hour=_hour(arrives_by),
         m=messages,
         c=conversations,
     )

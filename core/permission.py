@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from core import bulk, consents, messages
 from core.content import Content, Template
 from core.database import Tx, is_postgres
+from core.ports import Capabilities
+from core.settings import Settings
 
 WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What stands between us and a contact. `recent`: a conversation is open, so no new one is counted. `window`:
-    free text may go. `this_week`: marketing messages of the last seven days that reached or may have reached them."""
+    """What stands between us and a contact. `recent`: a conversation is open, and will be when a message
+    arrives, so no new one is counted. `window`: free text may go. `this_week`: marketing messages that reached or may
+    have reached them in the last seven days."""
 
     is_suppressed: bool
     has_agreed: bool
@@ -25,11 +28,22 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Of one campaign, on one connector."""
+    """Of one campaign, on one connector. `arrives_within`: we count by when we meant to send, WhatsApp and the person
+    by what arrived, up to so much later; what is to hold by their count too keeps so much room."""
 
     purpose: str
     weekly_cap: int | None
+    arrives_within: timedelta
     free_form_anytime: bool
+
+    @classmethod
+    def of(cls, purpose: str, settings: Settings, capabilities: Capabilities) -> "Rules":
+        return cls(
+            purpose=purpose,
+            weekly_cap=settings.marketing_per_week,
+            arrives_within=settings.arrives_within,
+            free_form_anytime=capabilities.free_form_anytime,
+        )
 
     @property
     def caps_the_week(self) -> bool:
@@ -71,7 +85,8 @@ async def look_at(
         tx,
         f"""
         SELECT c.id, {consents.stopped("c.id")}, {_agreed(rules)}, {_this_week(rules, stamp("week"))},
-            chats.last_out_at > {stamp("since")}, chats.last_in_at > {stamp("since")}
+            chats.last_out_at > {stamp("opened")}, chats.last_in_at > {stamp("opened")},
+            chats.last_in_at > {stamp("since")}
         FROM contacts c LEFT JOIN chats
             ON chats.sender_id = :sender AND chats.contact_id = c.id {bulk.few(tx, "chats.contact_id", bulk.in_ids(tx))}
         WHERE c.id {bulk.in_ids(tx)}
@@ -79,7 +94,8 @@ async def look_at(
         sender=sender_id,
         purpose=rules.purpose,
         since=now - messages.SERVICE_WINDOW,
-        week=now - WEEK,
+        opened=now + rules.arrives_within - messages.SERVICE_WINDOW,
+        week=now - WEEK - rules.arrives_within,
         ids=bulk.ids(contact_ids),
     )
     return {
@@ -87,10 +103,10 @@ async def look_at(
             is_suppressed=bool(stopped),
             has_agreed=bool(agreed),
             recent=bool(wrote or heard),
-            window=bool(heard),
+            window=bool(is_open),
             this_week=this_week,
         )
-        for contact_id, stopped, agreed, this_week, wrote, heard in rows
+        for contact_id, stopped, agreed, this_week, wrote, heard, is_open in rows
     }
 
 

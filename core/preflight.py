@@ -87,11 +87,7 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
     connector = await platform.connectors.open(senders.config(sender, platform.key))
     capabilities = connector.capabilities
     await connector.close()
-    rules = Rules(
-        purpose=campaign.purpose,
-        weekly_cap=platform.settings.marketing_per_week,
-        free_form_anytime=capabilities.free_form_anytime,
-    )
+    rules = Rules.of(campaign.purpose, platform.settings, capabilities)
     sums = _Sums(0, Counter(), Counter(), Counter(), Counter(), 0, [])
     async for ids in _members(tx, campaign):
         had = await _had_it(tx, campaign, ids)

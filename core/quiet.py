@@ -121,10 +121,10 @@ def _night(hours: QuietHours, zones: tuple[str, ...], now: datetime, basis: str)
 
 
 async def put_to_sleep(
-    tx: Tx, campaign: Campaign, people: Sequence[tuple[int, int, Address]], *, now: datetime
+    tx: Tx, campaign: Campaign, people: Sequence[tuple[int, int, Address]], *, now: datetime, arrives_by: datetime
 ) -> set[int]:
-    """Of these claimed recipients (id, contact id, address) put those whose night it is back into the queue, until
-    it is over; returns their ids."""
+    """Of these claimed recipients (id, contact id, address) put those whose night it is, or will be before the
+    message arrives, back into the queue until it is over; returns their ids."""
     if campaign.quiet_hours is None or not people:
         return set()
     hours = parsed(campaign.quiet_hours)
@@ -137,9 +137,11 @@ async def put_to_sleep(
     asleep: dict[int, Sleep] = {}
     for recipient_id, contact_id, to in people:
         phone = to.value if to.kind == "phone" else None
-        night = sleep(hours, now=now, own=own.get(contact_id), phone=phone, campaign=campaign.timezone)
-        if night is not None:
-            asleep[recipient_id] = night
+        for moment in (now, arrives_by):
+            night = sleep(hours, now=moment, own=own.get(contact_id), phone=phone, campaign=campaign.timezone)
+            if night is not None:
+                asleep[recipient_id] = night
+                break
     if asleep:
         await bulk.run(
             tx,

@@ -246,17 +246,18 @@ async def intend(
     """
     lapsed = [claimed for claimed in claims if claimed.until <= now]
     claims = [claimed for claimed in claims if claimed.until > now]
+    arrives_by = now + settings.arrives_within
     asleep = await quiet.put_to_sleep(
-        tx, gate.campaign, [(one.recipient_id, one.contact_id, one.to) for one in claims], now=now
+        tx,
+        gate.campaign,
+        [(one.recipient_id, one.contact_id, one.to) for one in claims],
+        now=now,
+        arrives_by=arrives_by,
     )
     claims = [claimed for claimed in claims if claimed.recipient_id not in asleep]
     contact_ids = [claimed.contact_id for claimed in claims]
     await consents.lock(tx, contact_ids)
-    rules = Rules(
-        purpose=gate.campaign.purpose,
-        weekly_cap=settings.marketing_per_week,
-        free_form_anytime=capabilities.free_form_anytime,
-    )
+    rules = Rules.of(gate.campaign.purpose, settings, capabilities)
     people = await look_at(tx, gate.sender.id, contact_ids, rules, now=now)
     barred = {one.recipient_id: rules.bar(people.get(one.contact_id), one.content) for one in claims}
     for reason in sorted({reason for reason in barred.values() if reason}):
@@ -275,7 +276,7 @@ async def intend(
     if leaving:
         await remember_talk(tx, gate.sender.id, [claimed.contact_id for claimed in leaving], now=now)
         opened = sum(opens[: slots.count])
-        await pacing.count(tx, gate.sender.id, messages=len(leaving), conversations=opened, now=now)
+        await pacing.count(tx, gate.sender.id, messages=len(leaving), conversations=opened, arrives_by=arrives_by)
     await release(tx, lapsed)
     return Intended(
         intents=[

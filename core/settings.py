@@ -1,5 +1,6 @@
 """Every setting of the platform. Built once by a process, then passed on; never a global."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
                 "a request could still be on its way when its lease has lapsed. Raise lease_s or lower the others."
             )
         return self
+
+    @property
+    def arrives_within(self) -> timedelta:
+        """Counted from its intent, a message's request has ended by then."""
+        return timedelta(seconds=self.send_by_s + self.request_timeout_s)
 
     @classmethod
     def settings_customise_sources(

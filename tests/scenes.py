@@ -1,6 +1,7 @@
 """Short ways to a situation, for tests: people, a sender, a campaign under way."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from core import campaigns, contacts, messages, outbox, outgoing, planning, senders, templates
@@ -10,7 +11,8 @@ from core.content import Text
 from core.dispatch import Dispatcher, Rest
 from core.models import Campaign, Message, Sender
 from core.outgoing import Wanted
-from core.ports import Connector
+from core.ports import Accepted, Connector, Outgoing
+from fakes import FakeClock, FakeConnector
 
 
 async def people(platform: Platform, count: int, *, tags: Sequence[str] = (), start: int = 0) -> None:
@@ -86,6 +88,19 @@ async def dispatched(
     platform: Platform, connector: Connector, campaign_id: int, *, seconds: float = 20, run_token: str = "run"
 ) -> Rest:
     return await Dispatcher(platform, connector, campaign_id, run_token=run_token).run(seconds=seconds)
+
+
+def arrivals(connector: FakeConnector, clock: FakeClock, *, after_s: float) -> list[datetime]:
+    """Each message takes so long to arrive; when they did is added to what is returned."""
+    arrived: list[datetime] = []
+
+    def answer(message: Outgoing) -> Accepted:
+        clock.advance(seconds=after_s)
+        arrived.append(datetime.now(UTC) + clock.ahead)
+        return Accepted(f"wamid.{message.client_id}")
+
+    connector.answering = answer
+    return arrived
 
 
 async def progress(platform: Platform, campaign_id: int) -> campaigns.Progress:

@@ -112,12 +112,32 @@ async def test_a_cap_is_not_free_again_before_24_hours(platform: Platform, clock
     sender = await scenes.a_sender(platform, daily_cap=3)
     async with platform.database.transaction() as tx:
         now = (await clock.now(tx)).replace(minute=59, second=30)
-        await pacing.count(tx, sender.id, messages=3, conversations=0, now=now)
+        await pacing.count(tx, sender.id, messages=3, conversations=0, arrives_by=now)
         left = [
             (await pacing.allowance(tx, sender, now=now + timedelta(minutes=minutes))).messages
             for minutes in (0, 1, 23 * 60 + 1, 24 * 60 - 1, 25 * 60)
         ]
     assert left == [0, 0, 0, 0, 3]
+
+
+async def test_the_moving_day_is_kept_by_when_messages_arrive(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    """Meant for the last seconds of an hour, a message arrives in the next one."""
+    await scenes.people(platform, 2)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, daily_cap=1, conversation_cap=1))
+    clock.ahead = _BEGAN.replace(year=2030, minute=59, second=50) - datetime.now(UTC)
+    began = clock.ahead
+    await scenes.launched(platform, campaign.id)
+    arrived = scenes.arrivals(connector, clock, after_s=15)
+    await scenes.dispatched(platform, connector, campaign.id)
+    clock.ahead = began + timedelta(days=1, seconds=11)  # the first second of the same hour, a day later
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert len(arrived) == 1
+    clock.advance(hours=1)
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert len(arrived) == 2
+    assert arrived[1] - arrived[0] >= timedelta(days=1)
 
 
 async def test_a_conversation_is_counted_once_in_a_day(platform: Platform, connector: FakeConnector) -> None:

@@ -109,6 +109,24 @@ async def test_nobody_gets_more_than_the_week_allows(
     assert [(one.reason, one.evidence) for one in left_out] == [("weekly_cap", {"cap": 2, "days": 7})]
 
 
+async def test_the_week_is_counted_from_when_a_message_can_have_arrived(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    platform = with_settings(platform, marketing_per_week=1)
+    await scenes.people(platform, 1)
+    async with platform.database.transaction() as tx:
+        await _say(tx, platform, 1, "granted")
+    arrived = scenes.arrivals(connector, clock, after_s=15)
+    await _sent(platform, connector, name="one", purpose="marketing")
+    clock.ahead = timedelta(days=7, seconds=5)  # a week since we meant to send, not since they got it
+    await _sent(platform, connector, name="two", purpose="marketing")
+    assert len(arrived) == 1
+    clock.advance(minutes=1)
+    await _sent(platform, connector, name="three", purpose="marketing")
+    assert len(arrived) == 2
+    assert arrived[1] - arrived[0] > timedelta(days=7)
+
+
 @pytest.mark.parametrize("word", ["START", "unstop", "اشتراك", "ابدأ"])
 async def test_only_the_person_comes_back_and_their_word_is_kept(platform: Platform, word: str) -> None:
     await scenes.people(platform, 1)
@@ -142,4 +160,4 @@ async def test_a_start_without_a_stop_is_no_consent(platform: Platform) -> None:
 
 
 def test_a_person_erased_between_claim_and_intent_is_skipped() -> None:
-    assert Rules("service", None, free_form_anytime=True).bar(None, Text(body="x")) == "erased"
+    assert Rules("service", None, timedelta(), free_form_anytime=True).bar(None, Text(body="x")) == "erased"

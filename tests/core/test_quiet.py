@@ -78,6 +78,20 @@ async def test_what_is_no_night_is_told(platform: Platform, hours: Mapping[str, 
     assert refused.value.field == "timezone"
 
 
+async def test_nobody_is_written_to_who_sleeps_by_the_time_it_arrives(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    await scenes.people(platform, 1)  # in Riyadh
+    clock.ahead = datetime(2027, 6, 1, 17, 59, 50, tzinfo=UTC) - datetime.now(UTC)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform), quiet_hours=NIGHT)
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    assert connector.effects == []
+    async with platform.database.reading() as tx:
+        due = (await tx.execute(select(Recipient.not_before))).scalar()
+    assert due == datetime(2027, 6, 2, 6, tzinfo=UTC)
+
+
 async def test_who_sleeps_is_written_to_in_the_morning_and_the_reason_says_why(
     platform: Platform, connector: FakeConnector, clock: FakeClock
 ) -> None:
