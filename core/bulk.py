@@ -68,6 +68,18 @@ def now(tx: Tx) -> str:
     return "CAST(:now AS timestamptz)" if is_postgres(tx) else ":now"
 
 
+async def take_ids(tx: Tx, table: str, count: int) -> list[int]:
+    """The next ids, for rows about to be inserted. On SQLite whoever writes is alone."""
+    if is_postgres(tx):
+        taken = await tx.execute(
+            text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, CAST(:count AS int))"),
+            {"table": table, "count": count},
+        )
+        return sorted(taken.scalars())
+    last = (await tx.execute(text(f"SELECT coalesce(max(id), 0) FROM {table}"))).scalar_one()
+    return list(range(last + 1, last + 1 + count))
+
+
 async def run(tx: Tx, sql: str, rows: Iterable[Mapping[str, Any]] | None = None, **values: Any) -> Result[Any]:
     """Execute with `rows` as the table of the same name. Datetimes among the values are made comparable."""
     if rows is not None:

@@ -37,6 +37,7 @@ class Run:
         self._token = token
         self._files = ExitStack()
         self._rows: Iterator[NewContact | Rejected] | None = None
+        self._ahead: asyncio.Task[list[NewContact | Rejected]] | None = None
         self._broken: Invalid | None = None
 
     @classmethod
@@ -55,8 +56,10 @@ class Run:
                 self._rows = await self._after_what_was_taken()
         except Invalid as error:
             self._broken, self._rows = error, iter(())
-        # Reading numbers is work for the processor: in a thread, so that the loop goes on serving.
-        if chunk := await asyncio.to_thread(self._next, self._rows):
+        chunk = await (self._ahead or self._reading(self._rows))
+        self._ahead = None
+        if chunk:
+            self._ahead = self._reading(self._rows)  # while the database is at work on these
             await self._take(chunk)
             return True
         await self._end()
@@ -75,7 +78,7 @@ class Run:
 
     async def close(self) -> None:
         """Give the lease back, where the end was not reached."""
-        self._files.close()
+        await self._close_files()
         async with self._platform.database.transaction() as tx:
             await tx.execute(
                 update(Import)
@@ -103,6 +106,15 @@ class Run:
         columns = Columns(table.heading, job.mapping, country=job.country or settings.default_country, kinds=kinds)
         await asyncio.to_thread(_skip, table.rows, job.rows)
         return map(columns.read, table.rows)
+
+    def _reading(self, rows: Iterator[NewContact | Rejected]) -> asyncio.Task[list[NewContact | Rejected]]:
+        # Reading numbers is work for the processor: in a thread, so that the loop goes on serving.
+        return asyncio.create_task(asyncio.to_thread(self._next, rows))
+
+    async def _close_files(self) -> None:
+        if self._ahead is not None:
+            await asyncio.gather(self._ahead, return_exceptions=True)
+        self._files.close()
 
     def _next(self, rows: Iterator[NewContact | Rejected]) -> list[NewContact | Rejected]:
         """What can be read before a place that cannot is taken all the same."""
@@ -143,7 +155,7 @@ class Run:
                 await imports.append(tx, job.id, [Rejected(job.rows + 1, imports.FILE, self._broken.message)])
             job.finished_at = await self._platform.clock.now(tx)
             stored, job.stored, job.run_token, job.run_until = job.stored, None, None, None
-        self._files.close()
+        await self._close_files()
         if stored:
             kept_files.forget(self._platform.settings, stored)
 
