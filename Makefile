@@ -5,7 +5,7 @@ BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench bench-campaign bench-plan chaos screenshots clean
+.PHONY: help setup demo test check format lock bench bench-campaign bench-plan chaos fortnight screenshots clean
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-plan: setup  ## planning a large campaign, measured
 
 chaos: setup  ## kill processes while a campaign runs, then compare our books with WhatsApp's
 	$(PY) -m bench.chaos $(ARGS)
+
+fortnight: setup  ## two weeks of five senders on advanced clocks, checked by WhatsApp's books
+	$(PY) -m bench.fortnight $(ARGS)
 
 screenshots: setup  ## pictures for the documentation
 	$(PY) -m bench.screenshots $(ARGS)
