@@ -51,7 +51,6 @@ from simulator.profiles import PROFILES
 from simulator.server import running
 
 _VERIFY = "fortnight"
-_STEP = timedelta(hours=1)  # budgets come back at full hours, and nights end at them
 _LIFE = replace(
     PROFILES["demo"],
     name="fortnight",
@@ -123,6 +122,7 @@ class Fortnight:
         self.campaign_ids: list[int] = []
         self.began = datetime.now(UTC)
         self.steps = 0
+        self._step = timedelta(hours=plan.step_h)
 
     async def simulator(self, method: str, path: str, **body: Any) -> Any:
         async with self._session.request(method, f"{self.simulator_url}/_sim/{path}", json=body or None) as answer:
@@ -195,12 +195,12 @@ class Fortnight:
                 try:
                     await happen()
                 except Conflict:  # nobody launches by a paused sender; who wanted to tries again later
-                    happenings = sorted([*happenings, (now + _STEP, happen)], key=lambda one: one[0])
+                    happenings = sorted([*happenings, (now + self._step, happen)], key=lambda one: one[0])
             await health.check_all(self.platform)
             await template_sync.sync_all(self.platform)
             await self._send()
             await self._quiet()
-            done = _STEP * ((now - self.began) // _STEP + 1)
+            done = self._step * ((now - self.began) // self._step + 1)
             await self._advance_to(self.began + done + timedelta(seconds=1))
             self.steps += 1
         for campaign_id in self.campaign_ids:

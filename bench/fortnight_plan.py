@@ -57,7 +57,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`happenings`: day, the method of `Fortnight` and its arguments. A sender's `tier` is WhatsApp's for it."""
+    """`happenings`: day, the method of `Fortnight` and its arguments. A sender's `tier` is WhatsApp's for it. Budgets
+    come back at full hours, and nights end at them: `step_h` is how many go by at once."""
 
     days: int
     people: int
@@ -67,6 +68,7 @@ class Plan:
     groups: int
     seed: int = 1
     per_week: int = 3
+    step_h: int = 1
     templates: Sequence[str] = ("spring", "summer", "autumn", "winter")
     quiet_hours: Mapping[str, str] = field(default_factory=lambda: {"from": "21:00", "to": "09:00"})
 
@@ -129,6 +131,7 @@ def long_weekend() -> Plan:
     """The same in small: two senders, five campaigns, three days."""
     return Plan(
         days=3,
+        step_h=2,
         people=60,
         groups=2,
         per_week=2,
