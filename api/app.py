@@ -31,6 +31,7 @@ from api import (
     senders,
     sending,
     templates,
+    variants,
     why,
 )
 from api.deps import Background
@@ -87,6 +88,7 @@ ROUTERS = (
     campaigns.router,
     recipients.router,
     schedules.router,
+    variants.router,
     schedules.looking,
     why.router,
     preflight.router,

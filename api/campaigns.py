@@ -1,8 +1,7 @@
 """One message to an audience: made, launched, watched. Who got it: `recipients.py`."""
 
 import logging
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
@@ -10,19 +9,27 @@ from pydantic import Field
 from api import messages
 from api.auth import needs
 from api.bodies import Body, Shown
+from api.campaign_bodies import (
+    CampaignChanges,
+    CampaignIn,
+    CampaignOut,
+    CampaignWithProgress,
+    ProgressOut,
+    State,
+    show,
+    shown,
+)
 from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Named, Page, PlaceDep, page
-from core import appointments, campaigns, drafts, occurrences, outgoing, retrying, runs
+from core import appointments, campaigns, drafts, occurrences, outcomes, outgoing, retrying, runs, variants
 from core.bootstrap import Platform
 from core.models import Campaign
 from core.ports import JobsUnavailable
 
 router = APIRouter(prefix="/api/v3/campaigns", tags=["campaigns"], route_class=Once)
 logger = logging.getLogger(__name__)
-
-State = Literal["draft", "scheduled", "running", "paused", "cancelled", "finished"]
 
 _Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 WhichQuery = Annotated[
@@ -35,119 +42,10 @@ OneQuery = Annotated[
 ]
 
 
-class Audience(Body):
-    """Everybody (`{"all": true}`), the contacts with a tag, those of a segment, or those of a filter: one of them."""
-
-    all: Literal[True] | None = Field(default=None, examples=[True])
-    tag: Annotated[Str, Field(min_length=1, max_length=80)] | None = Field(default=None, examples=["customers"])
-    segment: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[3])
-    filter: Annotated[Str, Field(min_length=1, max_length=2_000)] | None = Field(
-        default=None, examples=['tag = "vip" and city = "جدة"']
-    )
-
-
-class QuietHours(Body):
-    """Nobody is written to between these times of their own day: in the contact's time zone, else while it is quiet
-    in any zone of their number, else in the campaign's."""
-
-    start: str = Field(alias="from", pattern=r"^\d\d:\d\d$", examples=["21:00"])
-    end: str = Field(alias="to", pattern=r"^\d\d:\d\d$", examples=["09:00"])
-
-
-class CampaignIn(Body):
-    """A campaign to prepare."""
-
-    name: Annotated[Str, Field(min_length=1, max_length=200)] = Field(examples=["Spring"])
-    sender_id: int = Field(ge=1, le=2**63 - 1, examples=[1])
-    template_id: int = Field(ge=1, le=2**63 - 1, examples=[3])
-    audience: Audience = Field(examples=[{"tag": "customers"}])
-    purpose: Annotated[Str, Field(min_length=1, max_length=40)] = Field(
-        default="marketing",
-        description=(
-            "What for. People who have not agreed to it are skipped as `unverified`. "
-            "`service`, `utility` and `authentication` need no consent."
-        ),
-        examples=["marketing"],
-    )
-    quiet_hours: QuietHours | None = Field(default=None, examples=[{"from": "21:00", "to": "09:00"}])
-    timezone: Annotated[Str, Field(max_length=64)] | None = Field(
-        default=None, description="For those whose own is not known.", examples=["Asia/Riyadh"]
-    )
-
-
-class CampaignChanges(Body):
-    """What is to be otherwise; what is not given stays."""
-
-    name: Annotated[Str, Field(min_length=1, max_length=200)] | None = Field(default=None, examples=["Spring sale"])
-    sender_id: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[1])
-    template_id: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[3])
-    audience: Audience | None = Field(default=None, examples=[{"tag": "customers"}])
-    purpose: Annotated[Str, Field(min_length=1, max_length=40)] | None = Field(default=None, examples=["marketing"])
-    quiet_hours: QuietHours | None = Field(default=None, description="null takes them away.")
-    timezone: Annotated[Str, Field(max_length=64)] | None = Field(default=None, description="null takes it away.")
-
-    def changes(self) -> dict[str, Any]:
-        given = self.model_dump(exclude_unset=True, by_alias=True)
-        if self.audience is not None:
-            given["audience"] = self.audience.model_dump(exclude_none=True)
-        return {
-            name: value for name, value in given.items() if value is not None or name in ("quiet_hours", "timezone")
-        }
-
-
 class PauseIn(Body):
     """Why."""
 
     reason: Annotated[Str, Field(max_length=200)] = Field(default="", examples=["price changed"])
-
-
-class ProgressOut(Shown):
-    """The funnel. `sent` counts everyone for whom WhatsApp has the message; `delivered` and `read` are among them."""
-
-    total: int = Field(examples=[1000])
-    queued: int
-    sending: int
-    sent: int = Field(examples=[950])
-    delivered: int = Field(examples=[930])
-    read: int = Field(examples=[600])
-    replied: int = Field(examples=[40])
-    failed: dict[str, int] = Field(description="By reason.", examples=[{"not_on_whatsapp": 20}])
-    skipped: dict[str, int] = Field(description="By reason.", examples=[{"opted_out": 30}])
-    unknown: dict[str, int] = Field(description="By reason: handed over, outcome not knowable.", examples=[{}])
-
-
-class CampaignOut(Shown):
-    """A campaign."""
-
-    id: int = Field(examples=[7])
-    name: str = Field(examples=["Spring"])
-    sender_id: int
-    template_id: int
-    audience: Audience
-    purpose: str = Field(examples=["marketing"])
-    quiet_hours: dict[str, str] | None = Field(examples=[{"from": "21:00", "to": "09:00"}])
-    timezone: str | None = Field(examples=["Asia/Riyadh"])
-    state: State
-    state_reason: str = Field(description="Why it is paused.", examples=[""])
-    forecast: dict[str, str | int | None] | None = Field(
-        description="What the preflight said before the launch; `finished_at` says what came of it.",
-        examples=[{"recipients": 948, "finishes_at": "2026-11-23T10:00:00+00:00", "limited_by": "rate"}],
-    )
-    occurrence: int = Field(description="The number of the latest that began; 0 before.", examples=[1])
-    launches: int = Field(description="How many times it was set running.", examples=[1])
-    created_at: datetime
-    launched_at: datetime | None
-    finished_at: datetime | None
-
-
-class CampaignWithProgress(CampaignOut):
-    """A campaign and how far it is."""
-
-    progress: ProgressOut
-
-
-def show(campaign: Campaign) -> CampaignOut:
-    return CampaignOut.model_validate(campaign)
 
 
 @router.post(
@@ -168,9 +66,11 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
         purpose=body.purpose,
         quiet_hours=None if body.quiet_hours is None else body.quiet_hours.model_dump(by_alias=True),
         timezone=body.timezone,
+        variants=[one.model_dump() for one in body.variants],
+        holdout_percent=body.holdout_percent,
         at=now,
     )
-    return show(campaign)
+    return await show(tx, campaign)
 
 
 @router.get("", dependencies=[Depends(needs("read"))], responses=documented())
@@ -182,15 +82,17 @@ async def list_campaigns(
 ) -> Page[CampaignOut]:
     """Campaigns, oldest first."""
     rows = await campaigns.listed(tx, after=place.after, limit=place.limit, state=state, name=name)
-    return page(rows, place, id_of=lambda row: row.id, show=show)
+    its = await variants.of(tx, [row.id for row in rows])
+    return page(rows, place, id_of=lambda row: row.id, show=lambda row: shown(row, its.get(row.id, ())))
 
 
 @router.get("/{campaign_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
     """One campaign with the progress of its latest occurrence."""
     campaign = await campaigns.get(tx, campaign_id)
-    progress = await campaigns.progress(tx, campaign_id, occurrence=campaign.occurrence)
-    return CampaignWithProgress(**show(campaign).model_dump(), progress=ProgressOut.model_validate(progress))
+    progress = await outcomes.progress(tx, campaign_id, occurrence=campaign.occurrence)
+    seen = await show(tx, campaign)
+    return CampaignWithProgress(**seen.model_dump(), progress=ProgressOut.model_validate(progress))
 
 
 @router.patch(
@@ -201,14 +103,14 @@ async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
 )
 async def change_campaign(campaign_id: Id, body: CampaignChanges, tx: Tx, now: Now) -> CampaignOut:
     """Change a draft. A campaign that was launched stays as it is: its record says what was sent, and to whom."""
-    return show(await drafts.change(tx, campaign_id, body.changes(), at=now))
+    return await show(tx, await drafts.change(tx, campaign_id, body.changes(), at=now))
 
 
 @router.get("/{campaign_id}/progress", dependencies=[Depends(needs("read"))], responses=documented(404))
 async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest") -> ProgressOut:
     """The funnel, now."""
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
-    return ProgressOut.model_validate(await campaigns.progress(tx, campaign_id, occurrence=number))
+    return ProgressOut.model_validate(await outcomes.progress(tx, campaign_id, occurrence=number))
 
 
 @router.post(
@@ -221,7 +123,7 @@ async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformD
     """Freeze the audience and begin. Of two launches at once one gets 409."""
     campaign = await campaigns.launch(tx, campaign_id, at=now)
     after_commit(request, _nudge(platform, campaign))
-    return show(campaign)
+    return await show(tx, campaign)
 
 
 @router.post(
@@ -232,7 +134,7 @@ async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformD
 )
 async def pause_campaign(campaign_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> CampaignOut:
     """Stop before the next message; what is under way ends as it ends."""
-    return show(await campaigns.pause(tx, campaign_id, reason=(body or PauseIn()).reason, at=now))
+    return await show(tx, await campaigns.pause(tx, campaign_id, reason=(body or PauseIn()).reason, at=now))
 
 
 @router.post(
@@ -245,7 +147,7 @@ async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformD
     """Go on where it was paused."""
     campaign = await campaigns.resume(tx, campaign_id, at=now)
     after_commit(request, _nudge(platform, campaign))
-    return show(campaign)
+    return await show(tx, campaign)
 
 
 @router.post(
@@ -256,7 +158,7 @@ async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformD
 )
 async def cancel_campaign(campaign_id: Id, tx: Tx, now: Now) -> CampaignOut:
     """End it for good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
-    return show(await campaigns.cancel(tx, campaign_id, at=now))
+    return await show(tx, await campaigns.cancel(tx, campaign_id, at=now))
 
 
 class RetryIn(Body):
@@ -337,6 +239,9 @@ class TestIn(Body):
         description="Filled in and worded as for this person; not given: as for the one it goes to.",
         examples=[12],
     )
+    variant: Annotated[Str, Field(min_length=1, max_length=40)] | None = Field(
+        default=None, description="The name of the variant; not given: the first, where there are some.", examples=["B"]
+    )
 
 
 @router.post(
@@ -358,6 +263,7 @@ async def test_campaign(
         phone=body.to,
         contact_id=body.contact_id,
         as_contact_id=body.as_contact_id,
+        variant=body.variant,
         at=now,
     )
     after_commit(request, messages.waking(request))

@@ -42,6 +42,7 @@ class PreflightOut(Shown):
         description="Who would not, by reason.", examples=[{"opted_out": 30, "unverified": 22}]
     )
     missing: dict[str, int] = Field(description="People without a value, by variable.", examples=[{"city": 3}])
+    variants: dict[str, int] = Field(description="How many of the recipients get which.", examples=[{"A": 480}])
     asleep: int = Field(description="Recipients whose quiet hours it is now; they get it after.", examples=[120])
     us_marketing: int = Field(description="Numbers of the United States: WhatsApp delivers no marketing to them.")
     costs: dict[str, CostOut] = Field(description="By country, from `rates.csv` in the data directory.")

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,15 +19,16 @@ from api.errors import documented
 from api.idempotent import Signed
 from api.messages import RECEIPTS, Receipt
 from api.pages import Page, PlaceDep, page
-from core import campaigns, occurrences
+from core import campaigns, occurrences, outcomes, variants
 from core.bootstrap import Platform
-from core.campaigns import Outcome
+from core.outcomes import Outcome
 
 router = APIRouter(prefix="/api/v3/campaigns/{campaign_id}", tags=["campaigns"], route_class=Signed)
 
 State = Literal["queued", "claimed", "sending", "sent", "failed", "skipped", "unknown"]
 StateFilter = Annotated[State | None, Query(description="Only with this outcome.")]
 ReasonFilter = Annotated[Str | None, Query(max_length=80, description="Only for this reason.", examples=["opted_out"])]
+VariantFilter = Annotated[Str | None, Query(max_length=40, description="Only who gets this one.", examples=["B"])]
 _CSV_PAGE = 1_000
 
 
@@ -37,6 +39,7 @@ class RecipientOut(Shown):
     occurrence: int = Field(examples=[1])
     contact_id: int
     name: str = Field(description="Empty once the person was erased.", examples=["نورة"])
+    variant: str | None = Field(description="The one they get; null where there are none.", examples=["B"])
     state: State
     reason: str | None = Field(description="Why failed, skipped or unknown.", examples=["opted_out"])
     attempts: int
@@ -57,6 +60,7 @@ def show(outcome: Outcome) -> RecipientOut:
         occurrence=recipient.occurrence,
         contact_id=recipient.contact_id,
         name=outcome.name,
+        variant=outcome.variant,
         state=recipient.state,
         reason=recipient.reason,
         attempts=recipient.attempts,
@@ -78,13 +82,13 @@ async def list_recipients(
     place: PlaceDep,
     state: StateFilter = None,
     reason: ReasonFilter = None,
+    variant: VariantFilter = None,
     occurrence: WhichQuery = "latest",
 ) -> Page[RecipientOut]:
     """Everybody in an occurrence of the campaign with the outcome and its reason."""
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
-    rows = await campaigns.outcomes(
-        tx, campaign_id, after=place.after, limit=place.limit, state=state, reason=reason, occurrence=number
-    )
+    chosen = await _Chosen.by(tx, campaign_id, state, reason, variant, number)
+    rows = await chosen.page(tx, after=place.after, limit=place.limit)
     return page(rows, place, id_of=lambda row: row.recipient.id, show=show)
 
 
@@ -99,29 +103,48 @@ async def download_recipients(
     platform: PlatformDep,
     state: StateFilter = None,
     reason: ReasonFilter = None,
+    variant: VariantFilter = None,
     occurrence: WhichQuery = "latest",
 ) -> StreamingResponse:
     """The same as a file, however many there are."""
     async with platform.database.reading() as tx:
         number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
+        chosen = await _Chosen.by(tx, campaign_id, state, reason, variant, number)
     return StreamingResponse(
-        _lines(platform, campaign_id, state, reason, number),
+        _lines(platform, chosen),
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="campaign-{campaign_id}-recipients.csv"'},
     )
 
 
-async def _lines(
-    platform: Platform, campaign_id: int, state: str | None, reason: str | None, occurrence: int | None
-) -> AsyncIterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Whom to show."""
+
+    campaign_id: int
+    state: str | None
+    reason: str | None
+    occurrence: int | None
+    variant: int | None
+
+    @classmethod
+    async def by(
+        cls, tx: Tx, campaign_id: int, state: str | None, reason: str | None, variant: str | None, number: int | None
+    ) -> "_Chosen":
+        its = None if variant is None else (await variants.named(tx, campaign_id, variant)).number
+        return cls(campaign_id, state, reason, number, its)
+
+    async def page(self, tx: Tx, *, after: int, limit: int) -> Sequence[Outcome]:
+        return await outcomes.listed(tx, after=after, limit=limit, **asdict(self))
+
+
+async def _lines(platform: Platform, chosen: _Chosen) -> AsyncIterator[str]:
     """A page per transaction: a slow reader holds none open."""
     yield "\ufeff" + _csv([list(RecipientOut.model_fields)])  # the mark lets Excel read Arabic names
     after = 0
     while True:
         async with platform.database.reading() as tx:
-            rows = await campaigns.outcomes(
-                tx, campaign_id, after=after, limit=_CSV_PAGE, state=state, reason=reason, occurrence=occurrence
-            )
+            rows = await chosen.page(tx, after=after, limit=_CSV_PAGE)
         if not rows:
             return
         after = rows[-1].recipient.id

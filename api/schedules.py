@@ -8,8 +8,8 @@ from pydantic import Field
 
 from api.auth import needs
 from api.bodies import Body, Shown
-from api.campaigns import CampaignOut
-from api.campaigns import show as show_campaign
+from api.campaign_bodies import CampaignOut
+from api.campaign_bodies import show as show_campaign
 from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
@@ -133,7 +133,7 @@ async def delete_schedule(campaign_id: Id, request: Request, platform: PlatformD
     """Nothing of it begins by itself any more; what runs goes on."""
     campaign = await schedules.remove(tx, campaign_id, at=now)
     after_commit(request, _show_in_prefect(platform))
-    return show_campaign(campaign)
+    return await show_campaign(tx, campaign)
 
 
 @looking.post("/schedule/preview", dependencies=[Depends(needs("read"))], responses=documented(404))

@@ -3,7 +3,13 @@
 from typing import Any
 
 from cli.comparing import Step, id_of
-from cli.definitions import CampaignDefinition, SegmentDefinition, TemplateDefinition, WordingDefinition
+from cli.definitions import (
+    CampaignDefinition,
+    SegmentDefinition,
+    TemplateDefinition,
+    VariantDefinition,
+    WordingDefinition,
+)
 from waqtor import Client
 from waqtor.campaigns import Campaign
 from waqtor.segments import Segment
@@ -58,6 +64,8 @@ def _campaign(client: Client, wanted: CampaignDefinition, step: Step) -> int:
         "template_id": id_of(client, "template", wanted.template),
         "purpose": wanted.purpose,
         "timezone": wanted.timezone,
+        "variants": [_variant(client, one) for one in wanted.variants],
+        "holdout_percent": wanted.holdout_percent,
     }
     if isinstance(step.found, Campaign):
         said |= {"audience": audience, "quiet_hours": None if hours is None else hours.model_dump(by_alias=True)}
@@ -67,3 +75,13 @@ def _campaign(client: Client, wanted: CampaignDefinition, step: Step) -> int:
     audience.pop("all", None)
     quiet = None if hours is None else (hours.start, hours.end)
     return client.campaigns.create(wanted.name, **said, **audience, quiet_hours=quiet).id
+
+
+def _variant(client: Client, wanted: VariantDefinition) -> dict[str, Any]:
+    template_id = None if wanted.template is None else id_of(client, "template", wanted.template)
+    return {
+        "name": wanted.name,
+        "template_id": template_id,
+        "defaults": wanted.defaults,
+        "weight": wanted.weight,
+    }

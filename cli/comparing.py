@@ -71,7 +71,9 @@ def _check(wording: WordingDefinition, slots: Mapping[str, str]) -> None:
 def _campaign_step(
     client: Client, document: Document, wanted: CampaignDefinition, in_files: set[tuple[str, str]]
 ) -> Step:
-    for kind, name in (("sender", wanted.sender), ("template", wanted.template), ("segment", wanted.audience.segment)):
+    named = [("sender", wanted.sender), ("template", wanted.template), ("segment", wanted.audience.segment)]
+    named += [("template", one.template) for one in wanted.variants]
+    for kind, name in named:
         if name is not None and (kind, name) not in in_files:
             with _told_of(document):
                 id_of(client, kind, name)

@@ -4,13 +4,26 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from core.content import Header
 from core.errors import Invalid
 from core.filters_text import parse, write
 
 _Language = Annotated[str, StringConstraints(max_length=20, pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]+)*$")]
+_Percent = Annotated[
+    float,
+    Field(gt=0, le=90, allow_inf_nan=False),
+    PlainSerializer(lambda percent: int(percent) if percent == int(percent) else percent),  # 10, not 10.0
+]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
@@ -107,6 +120,20 @@ class QuietDefinition(_Strict):
     end: Annotated[str, StringConstraints(pattern=r"^\d\d:\d\d$")] = Field(alias="to")
 
 
+class VariantDefinition(_Strict):
+    """As the API's, but a template by its name; left out, it is the campaign's."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
+    template: _Name | None = None
+    defaults: dict[str, str] = {}
+    weight: Annotated[int, Field(ge=1, le=1_000)] = 1
+
+    @field_validator("defaults")
+    @classmethod
+    def _sorted(cls, defaults: dict[str, str]) -> dict[str, str]:
+        return dict(sorted(defaults.items()))
+
+
 class CampaignDefinition(_Definition):
     order = 2
     kind: Literal["campaign"]
@@ -117,6 +144,8 @@ class CampaignDefinition(_Definition):
     purpose: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "marketing"
     quiet_hours: QuietDefinition | None = None
     timezone: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    variants: Annotated[list[VariantDefinition], Field(max_length=5)] = []
+    holdout_percent: _Percent | None = None
 
     @model_validator(mode="before")
     @classmethod

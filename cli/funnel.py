@@ -43,6 +43,8 @@ def funnel(progress: Progress) -> Table:
         row(state, sum(reasons.values()), style)
         for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
             row(f"  {reason}", number, "dim")
+    if progress.held_out:
+        row("held out", progress.held_out)
     if progress.queued or progress.sending:
         row("still queued", progress.queued)
         row("on their way", progress.sending)

@@ -13,6 +13,7 @@ from cli.schedules import add_schedule, campaigns_occurrences, campaigns_schedul
 from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
+from cli.variants import add_choose, campaigns_choose, campaigns_variants
 from core.errors import WaqtorError
 from simulator.profiles import PROFILES
 
@@ -193,8 +194,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, help_text, run in (
         ("unschedule", "send it no more by itself", campaigns_unschedule),
         ("occurrences", "each time it was sent, was missed or is to be sent", campaigns_occurrences),
+        ("variants", "how its variants did, side by side", campaigns_variants),
     ):
         add(name, help_text, run, campaigns).add_argument("id", type=int)
+    add_choose(add("choose-variant", "one variant for everybody who is left", campaigns_choose, campaigns))
     asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
     asking.add_argument("id", type=int)
     asking.add_argument("who", help="a phone number, or #17 for contact 17")

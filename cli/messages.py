@@ -26,6 +26,7 @@ def add_test(testing: argparse.ArgumentParser) -> None:
     testing.add_argument("id", type=int)
     testing.add_argument("phone")
     testing.add_argument("--as", type=int, dest="as_contact", metavar="ID", help="filled in as for this contact")
+    testing.add_argument("--variant", metavar="NAME", help="where it has some; left out: the first")
 
 
 def messages_send(asked: argparse.Namespace) -> int:
@@ -38,7 +39,8 @@ def messages_send(asked: argparse.Namespace) -> int:
 def campaigns_test(asked: argparse.Namespace) -> int:
     """Returns 1 where it is not sent when the waiting ends."""
     with connected() as client:
-        return _outcome(client, client.campaigns.test(asked.id, to=asked.phone, as_contact_id=asked.as_contact))
+        how = {"as_contact_id": asked.as_contact, "variant": asked.variant}
+        return _outcome(client, client.campaigns.test(asked.id, to=asked.phone, **how))
 
 
 def messages_show(asked: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from cli.definitions import (
 )
 from waqtor import Client
 from waqtor.campaigns import Campaign
+from waqtor.campaigns import Variant as CampaignVariant
 from waqtor.segments import Segment
 from waqtor.templates import Template, Variant
 
@@ -67,8 +68,15 @@ def campaign(found: Campaign, names: Names) -> CampaignDefinition:
             "purpose": found.purpose,
             "quiet_hours": found.quiet_hours,
             "timezone": found.timezone,
+            "variants": [_variant(one, names) for one in found.variants],
+            "holdout_percent": found.holdout_percent,
         }
     )
+
+
+def _variant(found: CampaignVariant, names: Names) -> dict[str, Any]:
+    template = None if found.template_id is None else names.of("template", found.template_id)
+    return {"name": found.name, "template": template, "defaults": found.defaults, "weight": found.weight}
 
 
 def campaigns_named(client: Client, name: str | None = None) -> Iterator[Campaign]:

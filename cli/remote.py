@@ -59,6 +59,8 @@ def campaigns_preflight(asked: argparse.Namespace) -> int:
         console.print(f"  not {count:,}: {explained(reason)}", markup=False)
     for variable, count in sorted(said.missing.items()):
         console.print(f"  {count:,} have no value for {{{variable}}}", markup=False)
+    for variant, count in said.variants.items():
+        console.print(f"  {count:,} get {variant}", markup=False)
     if said.asleep:
         console.print(f"  {said.asleep:,} are asleep now and get it in the morning")
     if said.us_marketing:

@@ -7,13 +7,15 @@ from typing import Any
 from core import templates
 from core.content import Content
 from core.ports import Address, AddressKind
+from core.variants import Families
 
 PREFERRED: Mapping[str, int] = {"phone": 0, "bsuid": 1, "lid": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A person with one of their identities (or none); `key` is the recipient or the contact, as the caller likes."""
+    """A person with one of their identities (or none); `key` is the recipient or the contact, as the caller likes.
+    `variant` is the number of what they get; 0 where the campaign has one message for all."""
 
     key: int
     contact_id: int
@@ -22,6 +24,7 @@ class Row:
     attributes: Mapping[str, Any] | None
     kind: str | None
     value: str | None
+    variant: int = 0
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Addressed:
     barred: dict[int, str] = field(default_factory=dict)
 
 
-def addressed(rows: Iterable[Row], family: templates.Family) -> Addressed:
+def addressed(rows: Iterable[Row], families: Families) -> Addressed:
     """The best identity of each person with the message for them, in their language where there is one."""
     found = Addressed()
     ranks: dict[int, int] = {}
@@ -44,7 +47,9 @@ def addressed(rows: Iterable[Row], family: templates.Family) -> Addressed:
             found.barred[row.key] = "no_address"
             continue
         try:
-            content = family.wording(row.language).fill({"name": row.name or "", **(row.attributes or {})})
+            content = (
+                families[row.variant].wording(row.language).fill({"name": row.name or "", **(row.attributes or {})})
+            )
         except templates.MissingVariable as missing:
             found.barred[row.key] = f"missing_variable:{missing.args[0]}"[:80]
             continue

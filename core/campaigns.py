@@ -1,7 +1,6 @@
 """One message to an audience: its states, its recipients, and who runs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,9 @@ from core import audiences, consents, occurrences, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
-from core.models import Campaign, Contact, Message, Occurrence, Recipient, Sender
+from core.models import Campaign, Contact, Occurrence, Recipient, Sender
+from core.variants import check as check_variants
+from core.variants import holdout, save_all, template_ids
 
 DRAFT, SCHEDULED, RUNNING, PAUSED, CANCELLED, FINISHED = (
     "draft",
@@ -31,6 +32,8 @@ MOVES = {
 }
 OVER = (CANCELLED, FINISHED)
 UNFINISHED = ("queued", "claimed", "sending")
+HOLDOUT = "holdout"
+"""Why somebody was skipped who was held out."""
 
 
 async def create(
@@ -43,10 +46,13 @@ async def create(
     purpose: str = consents.MARKETING,
     quiet_hours: Mapping[str, str] | None = None,
     timezone: str | None = None,
+    holdout_percent: float | None = None,
+    variants: Sequence[Mapping[str, Any]] = (),
     at: datetime,
 ) -> Campaign:
     """`audience` as in `core.audiences`. Who has not agreed to `purpose` is left out, unless it is one
-    that needs no consent. `timezone` is for quiet hours of those whose own is not known."""
+    that needs no consent. `timezone` is for quiet hours of those whose own is not known. `variants` as
+    `core.variants.check` takes them."""
     if quiet_hours is not None:
         quiet.parsed(quiet_hours)
     await audiences.check(tx, audience)
@@ -54,6 +60,7 @@ async def create(
         raise Invalid("A campaign needs a name.", field="name")
     await senders.get(tx, sender_id)
     await templates.get(tx, template_id)
+    await check_variants(tx, variants, template_id=template_id)
     campaign = Campaign(
         name=name,
         sender_id=sender_id,
@@ -62,6 +69,7 @@ async def create(
         purpose=consents.purpose(purpose),
         quiet_hours=None if quiet_hours is None else dict(quiet_hours),
         timezone=None if timezone is None else quiet.zone(timezone),
+        holdout_percent=holdout(holdout_percent),
         state=DRAFT,
         state_reason="",
         occurrence=0,
@@ -71,6 +79,8 @@ async def create(
     )
     tx.add(campaign)
     await tx.flush()
+    if variants:
+        await save_all(tx, campaign.id, variants)
     await publish(tx, CampaignMoved(campaign_id=campaign.id, what="created"), at=at)
     return campaign
 
@@ -188,9 +198,10 @@ async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
 
 
 async def _check_template(tx: Tx, campaign: Campaign, sender: Sender) -> None:
-    """Locked, so that it does not change between the look and the launch."""
-    template = await templates.get(tx, campaign.template_id, lock=True)
-    await templates.check_sendable(tx, template, sender.waba_id)
+    """Locked, so that it does not change between the look and the launch; so is each that a variant has."""
+    for template_id in await template_ids(tx, campaign):
+        template = await templates.get(tx, template_id, lock=True)
+        await templates.check_sendable(tx, template, sender.waba_id)
 
 
 async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
@@ -294,93 +305,3 @@ async def next_due(tx: Tx, campaign_id: int) -> datetime | None:
 async def running(tx: Tx) -> Sequence[int]:
     rows = await tx.execute(select(Campaign.id).where(Campaign.state == RUNNING).order_by(Campaign.id))
     return rows.scalars().all()
-
-
-# ---- what came of it ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """`sent` counts everyone WhatsApp has the message for; `delivered` and `read` are among them."""
-
-    total: int
-    queued: int
-    sending: int
-    sent: int
-    delivered: int
-    read: int
-    replied: int
-    failed: Mapping[str, int]
-    skipped: Mapping[str, int]
-    unknown: Mapping[str, int]
-
-
-async def progress(tx: Tx, campaign_id: int, *, occurrence: int | None = None) -> Progress:
-    """The funnel of an occurrence, or of all together; failures, skips and unknowns by their reason."""
-    theirs = [Recipient.campaign_id == campaign_id]
-    if occurrence is not None:
-        theirs.append(Recipient.occurrence == occurrence)
-    counts: dict[str, int] = dict.fromkeys((*UNFINISHED, "sent"), 0)
-    by_reason: dict[str, dict[str, int]] = {"failed": {}, "skipped": {}, "unknown": {}}
-    delivered = read = total = 0
-    for state, reason, receipt, number in await tx.execute(
-        select(Recipient.state, Recipient.reason, Recipient.receipt, func.count())
-        .where(*theirs)
-        .group_by(Recipient.state, Recipient.reason, Recipient.receipt)
-    ):
-        total += number
-        if state in by_reason:
-            by_reason[state][reason or state] = by_reason[state].get(reason or state, 0) + number
-        else:
-            counts[state] += number
-        delivered += number if receipt >= 2 else 0
-        read += number if receipt >= 3 else 0
-    replied = (await tx.execute(select(func.count()).where(*theirs, Recipient.replied_at.is_not(None)))).scalar_one()
-    return Progress(
-        total=total,
-        queued=counts["queued"] + counts["claimed"],
-        sending=counts["sending"],
-        sent=counts["sent"],
-        delivered=delivered,
-        read=read,
-        replied=replied,
-        failed=by_reason["failed"],
-        skipped=by_reason["skipped"],
-        unknown=by_reason["unknown"],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one person; `message` is None for who was never written to."""
-
-    recipient: Recipient
-    name: str
-    message: Message | None
-
-
-async def outcomes(
-    tx: Tx,
-    campaign_id: int,
-    *,
-    after: int,
-    limit: int,
-    state: str | None = None,
-    reason: str | None = None,
-    occurrence: int | None = None,
-) -> Sequence[Outcome]:
-    query = (
-        select(Recipient, func.coalesce(Contact.name, ""), Message)
-        .outerjoin(Contact, Contact.id == Recipient.contact_id)
-        .outerjoin(Message, Message.recipient_id == Recipient.id)
-        .where(Recipient.campaign_id == campaign_id, Recipient.id > after)
-        .order_by(Recipient.id)
-        .limit(limit)
-    )
-    if state is not None:
-        query = query.where(Recipient.state == state)
-    if reason is not None:
-        query = query.where(Recipient.reason == reason)
-    if occurrence is not None:
-        query = query.where(Recipient.occurrence == occurrence)
-    return [Outcome(*row) for row in await tx.execute(query)]

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from core import campaigns, sending, settling, templates
+from core import campaigns, sending, settling, variants
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
 from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
 from core.sending import Claimed, Gate, Intent
 from core.settling import Answer
-from core.templates import Family
+from core.variants import Families
 
 _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
@@ -185,7 +185,7 @@ class Dispatcher(Loop):
         self._campaign_id = campaign_id
         self._run_token = run_token
         self._opened_with = opened_with
-        self._family: Family | None = None
+        self._families: Families | None = None
         self._lease_until = datetime.min.replace(tzinfo=UTC)
 
     async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> Plan:
@@ -240,12 +240,12 @@ class Dispatcher(Loop):
         full = max(1, math.floor(gate.sender.rate * self._settings.claim_s))
         if len(self._claims) > min(full, _CLAIM_AT_ONCE) // 2:
             return []
-        if self._family is None:
-            self._family = await templates.family(tx, gate.campaign.template_id)
+        if self._families is None:
+            self._families = await variants.families(tx, gate.campaign)
         return await sending.claim(
             tx,
             gate.campaign,
-            self._family,
+            self._families,
             installation=self._platform.installation,
             limit=min(full - len(self._claims), _CLAIM_AT_ONCE),
             now=now,

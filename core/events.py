@@ -27,7 +27,8 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class CampaignMoved(_Event):
-    """`campaign.<what>`: created, changed, scheduled, unscheduled, launched, paused, resumed, cancelled, finished."""
+    """`campaign.<what>`: created, changed, scheduled, unscheduled, launched, paused, resumed, cancelled, finished,
+    retried, resent, variant_chosen (with its name as the reason)."""
 
     SYSTEM: ClassVar[str] = "campaigns"
     campaign_id: int

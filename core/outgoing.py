@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from core import campaigns, consents, contacts, messages, senders, templates
+from core import campaigns, consents, contacts, messages, senders, templates, variants
 from core.addressing import PREFERRED
 from core.bootstrap import Platform
 from core.contacts import NewContact
@@ -27,12 +27,13 @@ MOST = 1_000
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A template of ours with its variables; what is not given comes from the person's record, then its defaults.
-    `as_contact_id`: from that person's record instead, and in their language."""
+    `as_contact_id`: from that person's record instead, and in their language. `instead` goes before the defaults."""
 
     template_id: int
     variables: Mapping[str, str] = field(default_factory=dict)
     language: str | None = None
     as_contact_id: int | None = None
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,23 @@ async def try_out(
     phone: str | None,
     contact_id: int | None,
     as_contact_id: int | None,
+    variant: str | None = None,
     at: datetime,
 ) -> Message:
-    """The campaign's message to one person, as the campaign would write it to `as_contact_id` (else to them). They are
-    no recipient of it, and need not have agreed to anything; who has said stop gets nothing all the same."""
+    """The campaign's message to one person, as the campaign would write it to `as_contact_id` (else to them): this
+    variant of it, or the first that it has. They are no recipient of it, and need not have agreed to anything; who has
+    said stop gets nothing all the same."""
     campaign = await campaigns.get(tx, campaign_id)
+    tried = next(iter(await variants.of_one(tx, campaign_id)), None)
+    if variant is not None:
+        tried = await variants.named(tx, campaign_id, variant)
     wanted = Wanted(
         sender_id=campaign.sender_id,
-        content=Filled(campaign.template_id, as_contact_id=as_contact_id),
+        content=Filled(
+            (tried and tried.template_id) or campaign.template_id,
+            as_contact_id=as_contact_id,
+            instead=tried.defaults if tried else {},
+        ),
         phone=phone,
         contact_id=contact_id,
         test_of=campaign_id,
@@ -260,7 +270,7 @@ class _Desk:
             person = self._contact(wish.as_contact_id, "as_contact_id")
         values = {"name": person.name, **person.attributes, **wish.variables}
         try:
-            content = family.wording(wish.language or person.language).fill(values)
+            content = family.with_defaults(wish.instead).wording(wish.language or person.language).fill(values)
         except MissingVariable as missing:
             raise Invalid(
                 f"There is no value for {missing.args[0]!r}, and the template has no default.",

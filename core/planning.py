@@ -1,13 +1,14 @@
 """From an audience to recipients: who will be written to, and who will not and why."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import audiences, bulk, campaigns, consents, occurrences, senders
+from core import audiences, bulk, campaigns, consents, occurrences, senders, variants
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
-from core.models import Recipient
+from core.models import Campaign, Recipient
 
 CHUNK = 5_000
 
@@ -31,29 +32,7 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
     if not ids:
         campaign.planned_to = campaign.audience_to
         return False
-    agreed = consents.agreed("c.id") if consents.is_needed(campaign.purpose) else "true"
-    anew = "" if occurrence.include_earlier else f"AND NOT {occurrences.had_it('c.id')}"
-    inserted = await bulk.run(
-        tx,
-        f"""
-        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason)
-        SELECT :campaign, :occurrence, planned.id, 0, 0,
-            CASE WHEN planned.reason IS NULL THEN 'queued' ELSE 'skipped' END, planned.reason
-        FROM (
-            SELECT c.id, CASE
-                WHEN {consents.stopped("c.id")} THEN 'opted_out'
-                WHEN NOT {agreed} THEN 'unverified'
-            END AS reason
-            FROM contacts c WHERE c.id {bulk.in_ids(tx)} {anew}
-        ) planned
-        WHERE true ORDER BY planned.id
-        ON CONFLICT (campaign_id, occurrence, contact_id) DO NOTHING
-        """,
-        campaign=campaign_id,
-        occurrence=campaign.occurrence,
-        purpose=campaign.purpose,
-        ids=bulk.ids(ids),
-    )
+    inserted = await _insert(tx, campaign, ids, again=occurrence.include_earlier)
     skipped = (
         await tx.execute(
             select(func.count()).where(
@@ -66,6 +45,44 @@ async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUN
         )
     ).scalar_one()
     campaign.planned_to = ids[-1]
-    queued = max(0, inserted.rowcount) - skipped  # type: ignore[attr-defined]
+    queued = inserted - skipped
     await publish(tx, RecipientsPlanned(campaign_id=campaign_id, queued=queued, skipped=skipped), at=at)
     return True
+
+
+async def _insert(tx: Tx, campaign: Campaign, ids: Sequence[int], *, again: bool) -> int:
+    """How many recipients were new. With `again` also of those who had an earlier occurrence."""
+    agreed = consents.agreed("c.id") if consents.is_needed(campaign.purpose) else "true"
+    anew = "" if again else f"AND NOT {occurrences.had_it('c.id')}"
+    lots = await variants.lots(tx, campaign)
+    if lots.are_needed:
+        rows = [{"id": one, "held": int(lots.held_out(one)), "variant": lots.variant(one)} for one in ids]
+        drawn = f"JOIN {bulk.table(tx, id='bigint', held='int', variant='int')} ON r.id = c.id"
+        held, variant = "r.held = 1", "r.variant"
+    else:  # the usual case costs nothing more
+        rows, drawn, held, variant = None, "", "false", "CAST(NULL AS smallint)"
+    inserted = await bulk.run(
+        tx,
+        f"""
+        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason, variant)
+        SELECT :campaign, :occurrence, planned.id, 0, 0,
+            CASE WHEN planned.reason IS NULL THEN 'queued' ELSE 'skipped' END, planned.reason,
+            CASE WHEN planned.reason IS NULL OR planned.reason <> '{campaigns.HOLDOUT}' THEN planned.variant END
+        FROM (
+            SELECT c.id, {variant} AS variant, CASE
+                WHEN {consents.stopped("c.id")} THEN 'opted_out'
+                WHEN NOT {agreed} THEN 'unverified'
+                WHEN {held} THEN '{campaigns.HOLDOUT}'
+            END AS reason
+            FROM contacts c {drawn} WHERE c.id {bulk.in_ids(tx)} {anew}
+        ) planned
+        WHERE true ORDER BY planned.id
+        ON CONFLICT (campaign_id, occurrence, contact_id) DO NOTHING
+        """,
+        rows,
+        campaign=campaign.id,
+        occurrence=campaign.occurrence,
+        purpose=campaign.purpose,
+        ids=bulk.ids(ids),
+    )
+    return max(0, int(inserted.rowcount))  # type: ignore[attr-defined]

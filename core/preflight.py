@@ -10,7 +10,7 @@ from functools import lru_cache
 import phonenumbers
 from sqlalchemy import func, select
 
-from core import audiences, campaigns, occurrences, pacing, quiet, rates, senders, templates
+from core import audiences, campaigns, occurrences, pacing, quiet, rates, senders, templates, variants
 from core.addressing import Addressed, Row, addressed
 from core.bootstrap import Platform
 from core.content import Content, Text
@@ -38,12 +38,13 @@ class Cost:
 class Preflight:
     """`excluded` by reason; with the `recipients` it makes up `people`. `missing` counts people by variable.
     `us_marketing`: numbers of the United States, to which WhatsApp delivers no marketing. `asleep` are among the
-    recipients."""
+    recipients. `variants`: how many of the recipients get which, by its name."""
 
     people: int
     recipients: int
     excluded: Mapping[str, int]
     missing: Mapping[str, int]
+    variants: Mapping[str, int]
     asleep: int
     us_marketing: int
     costs: Mapping[str, Cost]
@@ -74,25 +75,32 @@ class _Sums:
     people: int
     excluded: Counter[str]
     missing: Counter[str]
-    countries: Counter[str]
+    countries: Counter[tuple[str, str]]  # with the template's category
     wakes: Counter[datetime]
     opening: int
-    examples: list[str]
+    variants: Counter[int]
+    examples: dict[int, list[str]]  # by variant
 
 
 async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime) -> Preflight:
     sender = await senders.get(tx, campaign.sender_id)
-    template = await templates.get(tx, campaign.template_id)
-    family = await templates.family(tx, campaign.template_id)
+    lots = await variants.lots(tx, campaign)
+    families = await variants.families(tx, campaign)
+    known = {one.number: one for one in await variants.of_one(tx, campaign.id)}
+    categories = {
+        number: (await templates.get(tx, (number and known[number].template_id) or campaign.template_id)).category
+        for number in families
+    }
     connector = await platform.connectors.open(senders.config(sender, platform.key))
     capabilities = connector.capabilities
     await connector.close()
     rules = Rules.of(campaign.purpose, platform.settings, capabilities)
-    sums = _Sums(0, Counter(), Counter(), Counter(), Counter(), 0, [])
+    sums = _Sums(0, Counter(), Counter(), Counter(), Counter(), 0, Counter(), {})
     async for ids in _members(tx, campaign):
         had = await _had_it(tx, campaign, ids)
         people = await look_at(tx, sender.id, ids, rules, now=now)
-        found = addressed(await _rows(tx, ids), family)
+        gets = {one: lots.variant(one) or 0 for one in ids}
+        found = addressed(await _rows(tx, ids, gets), families)
         zones = await _zones(tx, ids) if campaign.quiet_hours else {}
         for contact_id in ids:
             sums.people += 1
@@ -103,18 +111,22 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
             letter = found.letters.get(contact_id)
             # In the order of the real send: planning looks at the person, claiming at the message, the intent at both.
             why = rules.bar(person, Text.model_construct(body="")) if person else "erased"
-            if why not in ("opted_out", "unverified"):
+            if why not in ("opted_out", "unverified") and person and lots.held_out(contact_id):
+                why = campaigns.HOLDOUT
+            elif why not in ("opted_out", "unverified"):
                 why = _why_no_letter(found, contact_id) or (rules.bar(person, letter[2]) if letter else None)
             if why is not None or letter is None or person is None:
                 sums.excluded[(why or "erased").partition(":")[0]] += 1
                 if why and why.startswith("missing_variable:"):
                     sums.missing[why.partition(":")[2]] += 1
                 continue
-            sums.countries[country(letter[1].value)] += 1
+            variant = gets[contact_id]
+            sums.variants[variant] += 1
+            sums.countries[country(letter[1].value), categories[variant]] += 1
             sums.wakes[_wakes(campaign, letter[1].value, zones.get(contact_id), now=now)] += 1
             sums.opening += not person.recent
-            if len(sums.examples) < _EXAMPLES:
-                sums.examples.append(_text(letter[2]))
+            if len(said := sums.examples.setdefault(variant, [])) < _EXAMPLES:
+                said.append(_text(letter[2]))
     recipients = sum(sums.countries.values())
     budgets = await _budgets(tx, sender, campaign, now=now)
     priced = rates.read(platform.settings.data_dir / rates.FILE, on=now.date())
@@ -124,10 +136,11 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
         excluded=dict(sums.excluded),
         missing=dict(sums.missing),
         asleep=sum(count for moment, count in sums.wakes.items() if moment > now),
-        us_marketing=sums.countries["US"] if template.category == "marketing" else 0,
-        costs={one: _cost(count, priced.get((one, template.category))) for one, count in sums.countries.items()},
+        variants={one.name: sums.variants[number] for number, one in known.items()},
+        us_marketing=sums.countries["US", "marketing"],
+        costs=_costs(sums.countries, priced),
         forecast=forecast(sums.wakes, opening=sums.opening, budgets=budgets, now=now),
-        examples=sums.examples,
+        examples=_examples(sums.examples),
         at=now,
     )
 
@@ -160,10 +173,9 @@ async def _members(tx: Tx, campaign: Campaign) -> AsyncIterator[Sequence[int]]:
         after = ids[-1]
 
 
-async def _rows(tx: Tx, ids: Sequence[int]) -> list[Row]:
+async def _rows(tx: Tx, ids: Sequence[int], gets: Mapping[int, int]) -> list[Row]:
     rows = await tx.execute(
         select(
-            Contact.id,
             Contact.id,
             Contact.name,
             Contact.language,
@@ -175,7 +187,10 @@ async def _rows(tx: Tx, ids: Sequence[int]) -> list[Row]:
         .where(Contact.id.between(ids[0], ids[-1]), Contact.id.in_(ids))
         .order_by(Contact.id, Identity.id)
     )
-    return [Row(*row) for row in rows]
+    return [
+        Row(key, key, name, language, attributes, kind, value, gets[key])
+        for key, name, language, attributes, kind, value in rows
+    ]
 
 
 async def _zones(tx: Tx, ids: Sequence[int]) -> Mapping[int, str]:
@@ -225,7 +240,35 @@ def country(address: str) -> str:
         return UNKNOWN
 
 
+def _costs(counts: Mapping[tuple[str, str], int], priced: Mapping[tuple[str, str], rates.Rate]) -> dict[str, Cost]:
+    """By country. Where variants are of several categories there is no price of each, and without the rate of one of
+    them no total."""
+    found: dict[str, Cost] = {}
+    for (one, category), count in counts.items():
+        rate = priced.get((one, category))
+        cost = _cost(count, rate)
+        found[one] = _together(found[one], cost) if one in found else cost
+    return found
+
+
 def _cost(count: int, rate: rates.Rate | None) -> Cost:
     if rate is None:
         return Cost(recipients=count, each=None, total=None, currency=None)
     return Cost(recipients=count, each=rate.price, total=rate.price * count, currency=rate.currency)
+
+
+def _together(one: Cost, other: Cost) -> Cost:
+    is_known = one.total is not None and other.total is not None and one.currency == other.currency
+    return Cost(
+        recipients=one.recipients + other.recipients,
+        each=one.each if one.each == other.each else None,
+        total=(one.total or Decimal()) + (other.total or Decimal()) if is_known else None,
+        currency=one.currency if is_known else None,
+    )
+
+
+def _examples(found: Mapping[int, Sequence[str]]) -> list[str]:
+    """Some of each variant in turn, so that each is seen."""
+    if len(found) <= 1:
+        return [text for said in found.values() for text in said]
+    return [said[0] for _, said in sorted(found.items())]

@@ -14,6 +14,7 @@ REASONS = {
     "erased": "The person's record was erased before their turn.",
     "expired": "It could not leave before the time it was to be sent by.",
     "had_it_before": "The person had an earlier occurrence, and the schedule says: to each person once.",
+    "holdout": "The person is of those who get nothing, so that the others can be compared with them.",
     # occurrences that did not begin
     "too_late": "Nobody was there to start it within the time allowed after it was due.",
     "previous_running": "The occurrence before it was still running when it was due.",

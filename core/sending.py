@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import token_hex
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, func, or_, select, update
 
 from core import bulk, campaigns, consents, messages, pacing, quiet, senders
 from core.addressing import Row, addressed
@@ -13,11 +14,11 @@ from core.content import Content
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
-from core.models import Campaign, Contact, Identity, Recipient, Sender, Switch
+from core.models import Campaign, Contact, Identity, Message, Recipient, Sender, Switch
 from core.permission import Rules, look_at
 from core.ports import Address, Capabilities, Outgoing
 from core.settings import Settings
-from core.templates import Family
+from core.variants import Families
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,15 @@ async def gate(tx: Tx, campaign_id: int) -> Gate:
 async def claim(
     tx: Tx,
     campaign: Campaign,
-    family: Family,
+    families: Families,
     *,
     installation: str,
     limit: int,
     now: datetime,
     settings: Settings,
 ) -> list[Claimed]:
-    """Take the next `limit` recipients that are due. Who cannot be addressed or lacks a variable is skipped."""
+    """Take the next `limit` recipients that are due. Who cannot be addressed or lacks a variable is skipped. Where a
+    winner was chosen, who was never handed another variant gets that."""
     token = token_hex(8)
     until = now + timedelta(seconds=settings.lease_s)
     due = (
@@ -125,23 +127,27 @@ async def claim(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    taking: dict[str, Any] = {"state": "claimed", "claim_token": token, "claimed_until": until}
+    if campaign.winner is not None:
+        had_one = select(Message.id).where(Message.recipient_id == Recipient.id).exists()
+        taking["variant"] = case((had_one, Recipient.variant), else_=campaign.winner)
     taken = await tx.execute(
         update(Recipient)
         .where(Recipient.id.in_(due))
-        .values(state="claimed", claim_token=token, claimed_until=until)
+        .values(taking)
         .returning(Recipient.id)
         .execution_options(synchronize_session=False)
     )
     ids = sorted(taken.scalars())
     if not ids:
         return []
-    return await _address(tx, campaign, family, ids, installation=installation, token=token, until=until, now=now)
+    return await _address(tx, campaign, families, ids, installation=installation, token=token, until=until, now=now)
 
 
 async def _address(
     tx: Tx,
     campaign: Campaign,
-    family: Family,
+    families: Families,
     ids: Sequence[int],
     *,
     installation: str,
@@ -158,13 +164,14 @@ async def _address(
             Contact.attributes,
             Identity.kind,
             Identity.value,
+            func.coalesce(Recipient.variant, 0),
         )
         .outerjoin(Contact, Contact.id == Recipient.contact_id)
         .outerjoin(Identity, Identity.contact_id == Contact.id)
         .where(Recipient.claim_token == token, Recipient.id.between(ids[0], ids[-1]))
         .order_by(Recipient.id, Identity.id)
     )
-    found = addressed((Row(*row) for row in rows), family)
+    found = addressed((Row(*row) for row in rows), families)
     for reason in sorted(set(found.barred.values())):
         some = [one for one, why in found.barred.items() if why == reason]
         await skip(tx, campaign.id, reason, some, at=now)

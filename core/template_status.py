@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from core import campaigns, templates
 from core.database import Tx
 from core.events import TemplateMoved, TemplateSaved, publish
-from core.models import Campaign, Sender, Template, TemplateVariant
+from core.models import Campaign, CampaignVariant, Sender, Template, TemplateVariant
 from core.ports import TemplateChanged
 from core.wordings import tag
 
@@ -50,10 +50,12 @@ async def move(tx: Tx, template: Template, row: Template | TemplateVariant, stat
 
 async def pause_campaigns(tx: Tx, change: TemplateChanged, *, but: Collection[int] = (), at: datetime) -> None:
     """Those that run with this template in this language from this account, also where the template was made by
-    hand; `but` names templates to leave alone."""
+    hand, and where only one of their variants has it; `but` names templates to leave alone."""
+    sent = func.coalesce(CampaignVariant.template_id, Campaign.template_id)  # its own, unless all variants have theirs
     rows = await tx.execute(
         select(Campaign.id, Template.id, Template.language)
-        .join(Template, Template.id == Campaign.template_id)
+        .outerjoin(CampaignVariant, CampaignVariant.campaign_id == Campaign.id)
+        .join(Template, Template.id == sent)
         .join(Sender, Sender.id == Campaign.sender_id)
         .where(
             Campaign.state == campaigns.RUNNING,
@@ -62,7 +64,7 @@ async def pause_campaigns(tx: Tx, change: TemplateChanged, *, but: Collection[in
             or_(Template.waba_id.is_(None), Template.waba_id == change.waba_id),
             Template.id.not_in(but),
         )
-        .order_by(Campaign.id)
+        .order_by(Campaign.id, Template.id)
     )
     found = rows.all()
     variants = await templates.variants(tx, [template_id for _, template_id, _ in found])

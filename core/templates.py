@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 
 from core import template_slots
 from core.content import MAX_CAPTION, MAX_TEXT, Content, Header, Media, Text
@@ -13,7 +13,7 @@ from core.content import Template as TemplateContent
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import TemplateMoved, TemplateSaved, publish
-from core.models import Campaign, Template, TemplateVariant
+from core.models import Campaign, CampaignVariant, Template, TemplateVariant
 from core.template_slots import unfillable
 from core.wordings import Family, MissingVariable, mapping, media_of, tag, variables
 
@@ -211,7 +211,7 @@ async def remove_variant(tx: Tx, template_id: int, language: str, *, at: datetim
 async def remove(tx: Tx, template_id: int, *, at: datetime) -> None:
     """Only one that no campaign ever used: a campaign's record says what it sent."""
     template = await get(tx, template_id, lock=True)
-    used = (await tx.execute(select(Campaign.id).where(Campaign.template_id == template_id).limit(1))).scalar()
+    used = (await tx.execute(select(Campaign.id).where(_uses(template_id)).limit(1))).scalar()
     if used is not None:
         raise Conflict(f"Campaign {used} uses this template.", field="template_id")
     await tx.execute(delete(TemplateVariant).where(TemplateVariant.template_id == template_id))
@@ -226,11 +226,17 @@ async def _variant(tx: Tx, template_id: int, language: str) -> TemplateVariant |
 
 
 async def _refuse_while_running(tx: Tx, template_id: int) -> None:
-    running = (Campaign.template_id == template_id, Campaign.state == "running")
+    running = (_uses(template_id), Campaign.state == "running")
     if (used := (await tx.execute(select(Campaign.id).where(*running).limit(1))).scalar()) is not None:
         raise Conflict(
             f"Campaign {used} is sending this template now.", field="template_id", hint=f"Pause campaign {used} first."
         )
+
+
+def _uses(template_id: int) -> ColumnElement[bool]:
+    """A condition on `Campaign`: it names this template, for itself or for a variant."""
+    its = select(CampaignVariant.campaign_id).where(CampaignVariant.template_id == template_id)
+    return or_(Campaign.template_id == template_id, Campaign.id.in_(its))
 
 
 def _reword(row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core import audiences, campaigns, contacts, occurrences, senders
+from core import audiences, campaigns, contacts, occurrences, senders, variants
 from core.database import Tx
 from core.errors import NotFound
 from core.keys import MasterKey
@@ -32,7 +32,8 @@ _HAD_IT = "had_it_before"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One row or rule behind an answer. `kind` is rule, message, consent, suppression, sender, limit or audience."""
+    """One row or rule behind an answer. `kind` is rule, variant, message, consent, suppression, sender, limit or
+    audience."""
 
     kind: str
     facts: Mapping[str, Any]
@@ -80,6 +81,11 @@ async def _of_recipient(tx: Tx, campaign: Campaign, recipient: Recipient, *, now
         sender = await senders.get(tx, campaign.sender_id)
         reason = _held_up(campaign, sender) or reason
         evidence += await _limits(tx, sender, now=now)
+    if recipient.variant is not None and recipient.state != "skipped":
+        names = {one.number: one.name for one in await variants.of_one(tx, campaign.id)}
+        evidence.append(Evidence("variant", {"name": names[recipient.variant]}))
+    if reason == campaigns.HOLDOUT:
+        evidence.append(Evidence("rule", {"holdout_percent": campaign.holdout_percent}))
     if recipient.evidence:
         evidence.append(Evidence("rule", recipient.evidence))
     if message is not None:

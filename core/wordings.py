@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core import template_slots
@@ -175,6 +175,13 @@ class Family:
             if one.status in (None, "approved")
         ]
         return cls(own, {tag(one.language): one for one in (*others, own)})
+
+    def with_defaults(self, defaults: Mapping[str, str]) -> "Family":
+        """The same with these before its own."""
+        if not defaults:
+            return self
+        filled = {one: replace(said, defaults={**said.defaults, **defaults}) for one, said in self.by_language.items()}
+        return Family(filled[tag(self.own.language)], filled)
 
     def wording(self, language: str | None) -> Wording:
         """Of exactly this language, else of the language without its country, else the template itself."""

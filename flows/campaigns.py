@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from core import appointments, campaigns, runs, schedules, settling
-from core.campaigns import Progress
+from core import appointments, campaigns, outcomes, runs, schedules, settling
 from core.dispatch import Rest
+from core.outcomes import Progress
 from core.runs import Run
 from flows import runtime
 
@@ -73,7 +73,7 @@ async def sweep_campaigns() -> list[int]:
 async def _progress(run: Run) -> Progress:
     async with run.platform.database.reading() as tx:
         campaign = await campaigns.get(tx, run.campaign_id)
-        return await campaigns.progress(tx, run.campaign_id, occurrence=campaign.occurrence)
+        return await outcomes.progress(tx, run.campaign_id, occurrence=campaign.occurrence)
 
 
 async def _show(artifact_id: object, progress: Progress) -> None:
@@ -84,6 +84,7 @@ async def _show(artifact_id: object, progress: Progress) -> None:
 async def _show_result(campaign_id: int, progress: Progress) -> None:
     rows = [("sent", "", progress.sent), ("delivered", "", progress.delivered), ("read", "", progress.read)]
     rows += [("replied", "", progress.replied), ("queued", "", progress.queued), ("sending", "", progress.sending)]
+    rows += [("held out", "", progress.held_out)] if progress.held_out else []
     for outcome in ("failed", "skipped", "unknown"):
         rows += [(outcome, reason, number) for reason, number in getattr(progress, outcome).items()]
     await acreate_table_artifact(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 import chronicle
 import scenes
 from connectors.cloud_webhook import parse
-from core import campaigns, inbox, merges, messages, planning, retrying, senders, sending, settling, templates
+from core import campaigns, inbox, merges, messages, planning, retrying, senders, sending, settling, variants
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
 from core.errors import Conflict, NotFound
@@ -211,7 +211,7 @@ class World:
                 process.claims += await sending.claim(
                     tx,
                     gate.campaign,
-                    await templates.family(tx, gate.campaign.template_id),
+                    await variants.families(tx, gate.campaign),
                     installation=self.platform.installation,
                     limit=self.chance.randint(1, 5),
                     now=now,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from core import campaigns, contacts, messages, outbox, outgoing, planning, senders, templates
+from core import campaigns, contacts, messages, outbox, outcomes, outgoing, planning, senders, templates
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.content import Text
@@ -103,9 +103,9 @@ def arrivals(connector: FakeConnector, clock: FakeClock, *, after_s: float) -> l
     return arrived
 
 
-async def progress(platform: Platform, campaign_id: int) -> campaigns.Progress:
+async def progress(platform: Platform, campaign_id: int) -> outcomes.Progress:
     async with platform.database.reading() as tx:
-        return await campaigns.progress(tx, campaign_id)
+        return await outcomes.progress(tx, campaign_id)
 
 
 async def a_message(platform: Platform, sender: Sender, **wanted: Any) -> Message:

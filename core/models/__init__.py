@@ -1,7 +1,15 @@
 """Every table. Each column says whether it is personal: export, erasure and retention read it here."""
 
 from core.models.base import Base, BigId, Category, Json, Personal, UtcDateTime, personal, plain
-from core.models.campaigns import Campaign, Occurrence, Recipient, Schedule, Template, TemplateVariant
+from core.models.campaigns import (
+    Campaign,
+    CampaignVariant,
+    Occurrence,
+    Recipient,
+    Schedule,
+    Template,
+    TemplateVariant,
+)
 from core.models.frame import ApiKey, Event, EventLog, IdempotencyKey, Installation, Switch
 from core.models.messages import InboxItem, Message
 from core.models.people import Attribute, Consent, Contact, ContactTag, Identity, Import, Merge, Segment, Suppression
@@ -13,6 +21,7 @@ __all__ = [
     "Base",
     "BigId",
     "Campaign",
+    "CampaignVariant",
     "Category",
     "Chat",
     "Consent",

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -61,7 +62,8 @@ class TemplateVariant(Base):
 
 class Campaign(Base):
     """`planned_to` and `audience_to` are contact ids: planning goes from the first to the second in chunks.
-    `run_token` and `run_until` are the lease of the one run that sends it."""
+    `run_token` and `run_until` are the lease of the one run that sends it. `winner` is the number of the variant that
+    everybody gets from now on."""
 
     __tablename__ = "campaigns"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -81,9 +83,24 @@ class Campaign(Base):
     quiet_hours: Mapped[dict[str, str] | None] = plain(Json)
     timezone: Mapped[str | None] = plain(String(64))
     forecast: Mapped[dict[str, Any] | None] = plain(Json)
+    holdout_percent: Mapped[float | None] = plain(Float)
+    winner: Mapped[int | None] = plain(SmallInteger)
     created_at: Mapped[datetime] = plain(UtcDateTime)
     launched_at: Mapped[datetime | None] = plain(UtcDateTime)
     finished_at: Mapped[datetime | None] = plain(UtcDateTime)
+
+
+class CampaignVariant(Base):
+    """One of several wordings that a campaign tries on parts of its audience, as large as their weights. Without a
+    template of its own it has the campaign's; `defaults` go before the template's."""
+
+    __tablename__ = "campaign_variants"
+    campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"), primary_key=True)
+    number: Mapped[int] = plain(SmallInteger, primary_key=True)
+    name: Mapped[str] = plain(String(40))
+    template_id: Mapped[int | None] = plain(ForeignKey("templates.id"))
+    defaults: Mapped[dict[str, str]] = plain(Json)
+    weight: Mapped[int] = plain(Integer)
 
 
 class Schedule(Base):
@@ -135,7 +152,7 @@ class Occurrence(Base):
 
 class Recipient(Base):
     """A contact within a campaign, and for ever what became of it. The unique key is the promise that one
-    occurrence writes to one person once."""
+    occurrence writes to one person once. `variant` is the number of the one they get."""
 
     __tablename__ = "recipients"
     __table_args__ = (
@@ -149,6 +166,7 @@ class Recipient(Base):
     contact_id: Mapped[int] = personal(BigInteger, category="activity", purpose="know who was written to", index=True)
     state: Mapped[str] = plain(String(12))
     reason: Mapped[str | None] = plain(String(80))
+    variant: Mapped[int | None] = plain(SmallInteger)
     evidence: Mapped[dict[str, Any] | None] = personal(Json, category="activity", purpose="say why not")
     receipt: Mapped[int] = plain(SmallInteger, default=0)
     attempts: Mapped[int] = plain(SmallInteger, default=0)

@@ -27,6 +27,7 @@ _NOT_OF_A_PERSON = {
     "attributes.name",
     "segments.name",
     "campaigns.name",
+    "campaign_variants.name",
     # Rows that only join a person to what is personal elsewhere.
     "identities.contact_id",
     "contact_tags.contact_id",

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 import scenes
 from conftest import with_settings
-from core import campaigns, contacts, occurrences, planning, retrying, runs, schedules, segments, senders, why
+from core import campaigns, contacts, occurrences, outcomes, planning, retrying, runs, schedules, segments, senders, why
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.errors import Conflict, Invalid, NotFound
@@ -101,11 +101,11 @@ async def test_a_recurring_one_waits_for_the_next_after_each_and_is_over_after_t
         assert await _state(platform, campaign.id) == "running"
         await _send_all(platform, connector, campaign.id)
         async with platform.database.reading() as tx:
-            assert (await campaigns.progress(tx, campaign.id, occurrence=number)).sent == 3
+            assert (await outcomes.progress(tx, campaign.id, occurrence=number)).sent == 3
     assert await _state(platform, campaign.id) == "finished"
     assert len(connector.effects) == 6
     async with platform.database.reading() as tx:
-        assert (await campaigns.progress(tx, campaign.id)).sent == 6
+        assert (await outcomes.progress(tx, campaign.id)).sent == 6
 
 
 async def test_many_sweeps_at_once_begin_one_occurrence(platform: Platform, clock: FakeClock) -> None:
@@ -321,7 +321,7 @@ async def test_to_each_person_once(platform: Platform, connector: FakeConnector,
         (answer_for_two,) = await why.ask(tx, campaign.id, 2, occurrence=2, now=await platform.clock.now(tx))
         assert answer_for_two.reason == "had_it_before"
         assert answer_for_two.evidence[0].facts["occurrence"] == 1
-        assert (await campaigns.progress(tx, campaign.id, occurrence=2)).total == 1
+        assert (await outcomes.progress(tx, campaign.id, occurrence=2)).total == 1
         # Who failed in all three is tried again in one of them only, once it has gone out.
         failing.clear()
         now = await platform.clock.now(tx)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 
 import scenes
 from conftest import with_settings
-from core import campaigns, consents, contacts, messages, senders, sending, settling, templates
+from core import campaigns, consents, contacts, messages, senders, sending, settling, variants
 from core.bootstrap import Platform, build
 from core.contacts import NewContact
 from core.content import Text
@@ -33,7 +33,7 @@ async def _claimed(platform: Platform, campaign_id: int, *, limit: int = 100) ->
         return await sending.claim(
             tx,
             campaign,
-            await templates.family(tx, campaign.template_id),
+            await variants.families(tx, campaign),
             installation=platform.installation,
             limit=limit,
             now=await platform.clock.now(tx),

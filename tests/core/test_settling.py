@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 import scenes
 from conftest import with_settings
-from core import campaigns, consents, messages, senders, sending, settling, templates
+from core import campaigns, consents, messages, senders, sending, settling, variants
 from core.bootstrap import Platform
 from core.models import Campaign, Chat, Event, Message, Recipient, Sender
 from core.ports import (
@@ -50,11 +50,11 @@ async def _intents(platform: Platform, campaign_id: int) -> list[Intent]:
         monotonic, now = time.monotonic(), await platform.clock.now(tx)
         gate = await sending.gate(tx, campaign_id)
         assert gate.shut is None
-        template = await templates.family(tx, gate.campaign.template_id)
+        families = await variants.families(tx, gate.campaign)
         claims = await sending.claim(
             tx,
             gate.campaign,
-            template,
+            families,
             installation=platform.installation,
             limit=64,
             now=now,

@@ -1,7 +1,7 @@
 """One message to an audience, and what became of each person."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,8 @@ from waqtor.messages import Message
 
 
 class Progress(Model):
-    """`sent` counts everyone for whom WhatsApp has the message; `delivered` and `read` are among them."""
+    """`sent` counts everyone for whom WhatsApp has the message; `delivered` and `read` are among them. `held_out` get
+    nothing, to be compared with; they are not among the `skipped` here."""
 
     total: int
     queued: int
@@ -24,11 +25,23 @@ class Progress(Model):
     failed: dict[str, int]
     skipped: dict[str, int]
     unknown: dict[str, int]
+    held_out: int
+    blocked: int
 
     @property
     def done(self) -> int:
         """How many have an outcome."""
         return self.total - self.queued - self.sending
+
+
+class Variant(Model):
+    """One wording of several. Without a template of its own it has the campaign's."""
+
+    name: str
+    template_id: int | None
+    defaults: dict[str, str]
+    weight: int
+    is_winner: bool
 
 
 class Campaign(Model):
@@ -43,6 +56,8 @@ class Campaign(Model):
     purpose: str
     quiet_hours: dict[str, str] | None
     timezone: str | None
+    variants: list[Variant]
+    holdout_percent: float | None
     state: str
     state_reason: str
     forecast: dict[str, Any] | None
@@ -61,6 +76,7 @@ class Recipient(Model):
     occurrence: int
     contact_id: int
     name: str
+    variant: str | None
     state: str
     reason: str | None
     attempts: int
@@ -121,6 +137,7 @@ class Preflight(Model):
     recipients: int
     excluded: dict[str, int]
     missing: dict[str, int]
+    variants: dict[str, int]
     asleep: int
     us_marketing: int
     costs: dict[str, Cost]
@@ -149,13 +166,17 @@ class Campaigns(Resource[C]):
         purpose: str = "marketing",
         quiet_hours: tuple[str, str] | None = None,
         timezone: str | None = None,
+        variants: Sequence[Mapping[str, Any]] = (),
+        holdout_percent: float | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Campaign]:
         """Prepare a campaign to one of a `tag`, a `segment` and a `filter`, or to everybody. Nothing is sent until
         `launch`. Who has not agreed to `purpose` is left out; `service`, `utility` and `authentication` need no
         consent.
         `quiet_hours`, e.g. `("21:00", "09:00")`, are of each person's own day; `timezone` is for those whose own is
-        not known."""
+        not known.
+        `variants`, e.g. `[{"name": "A"}, {"name": "B", "template_id": 4, "weight": 2}]`, each go to a part of the
+        audience; `holdout_percent` of it get nothing, to be compared with."""
         audience = given(tag=tag, segment=segment, filter=filter) or {"all": True}
         sent = {
             "name": name,
@@ -165,6 +186,8 @@ class Campaigns(Resource[C]):
             "purpose": purpose,
             "timezone": timezone,
             "quiet_hours": None if quiet_hours is None else {"from": quiet_hours[0], "to": quiet_hours[1]},
+            "variants": [dict(one) for one in variants],
+            "holdout_percent": holdout_percent,
         }
         return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
 
@@ -177,8 +200,8 @@ class Campaigns(Resource[C]):
     def change(
         self, campaign_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Ask[Campaign]:
-        """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours and timezone, as REST
-        takes them: {"audience": {"tag": "vip"}}. Refused once the campaign was launched."""
+        """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours, timezone, variants and
+        holdout_percent, as REST takes them: {"audience": {"tag": "vip"}}. Refused once the campaign was launched."""
         return write("PATCH", f"/campaigns/{campaign_id}", Campaign, json=changes, key=idempotency_key)
 
     @call
@@ -239,13 +262,15 @@ class Campaigns(Resource[C]):
         *,
         state: str | None = None,
         reason: str | None = None,
+        variant: str | None = None,
         occurrence: int | str | None = None,
         limit: int = 500,
     ) -> Pages[Recipient]:
         """Everybody in an occurrence (by number, the `"latest"`, or `"all"`) with the outcome; `limit` is the size of
         a page."""
         path = f"/campaigns/{campaign_id}/recipients"
-        return pages(path, Recipient, state=state, reason=reason, occurrence=occurrence, limit=limit)
+        asked = {"state": state, "reason": reason, "variant": variant, "occurrence": occurrence}
+        return pages(path, Recipient, **asked, limit=limit)
 
     @call
     def preflight(self, campaign_id: int) -> Ask[Preflight]:
@@ -274,10 +299,12 @@ class Campaigns(Resource[C]):
         to: str | None = None,
         contact_id: int | None = None,
         as_contact_id: int | None = None,
+        variant: str | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Message]:
-        """Send the campaign's message to one person, filled in as for `as_contact_id`; they become no recipient."""
-        body = given(to=to, contact_id=contact_id, as_contact_id=as_contact_id)
+        """Send the campaign's message to one person, filled in as for `as_contact_id`; they become no recipient. Where
+        it has variants: the one named, else the first."""
+        body = given(to=to, contact_id=contact_id, as_contact_id=as_contact_id, variant=variant)
         return write("POST", f"/campaigns/{campaign_id}/test", Message, json=body, key=idempotency_key)
 
     @steps

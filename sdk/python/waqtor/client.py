@@ -22,6 +22,7 @@ from waqtor.segments import Segments
 from waqtor.senders import Senders
 from waqtor.sending import KillSwitch
 from waqtor.templates import Templates
+from waqtor.variants import Variants
 
 T = TypeVar("T")
 _AGAIN = frozenset({429, 502, 503, 504})
@@ -100,6 +101,7 @@ class Client:
         self.schedules = Schedules(self)
         self.segments = Segments(self)
         self.templates = Templates(self)
+        self.variants = Variants(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
         self.messages = Messages(self)
@@ -171,6 +173,7 @@ class AsyncClient:
         self.schedules = Schedules(self)
         self.segments = Segments(self)
         self.templates = Templates(self)
+        self.variants = Variants(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
         self.messages = Messages(self)
