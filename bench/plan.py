@@ -22,9 +22,10 @@ from core.settings import Settings
 from simulator.config import ACCOUNT_ID, APP_SECRET, NUMBER_ID, TOKEN
 
 _SUPPRESSED_EVERY = 100
+_LOTS: dict[str, Any] = {"variants": [{"name": "A"}, {"name": "B"}], "holdout_percent": 10.0}
 
 
-async def prepare(settings: Settings, count: int) -> int:
+async def prepare(settings: Settings, count: int, *, is_divided: bool) -> int:
     """`count` people straight into the tables, one in a hundred of them suppressed; a campaign, launched."""
     keys.init(settings.key_file)
     database = connect(settings)
@@ -53,6 +54,7 @@ async def prepare(settings: Settings, count: int) -> int:
             template_id=template.id,
             audience={"all": True},
             purpose="service",
+            **(_LOTS if is_divided else {}),
             at=now,
         )
         await campaigns.launch(tx, made.id, at=now)
@@ -98,11 +100,11 @@ async def plan(settings: Settings, campaign_id: int) -> dict[str, Any]:
     return used.facts() | {"states": {row[0]: row[1] for row in states}}
 
 
-def measure(count: int, database: str) -> dict[str, Any]:
+def measure(count: int, database: str, *, is_divided: bool) -> dict[str, Any]:
     """In a process of its own, so that the preparation's memory is not counted."""
     with child.installation("plan", database) as settings:
         began = time.monotonic()
-        campaign_id = asyncio.run(prepare(settings, count))
+        campaign_id = asyncio.run(prepare(settings, count, is_divided=is_divided))
         print(f"{database}: {count} contacts made in {time.monotonic() - began:.0f} s", flush=True)
         found = child.run("bench.plan", str(settings.data_dir), settings.database_url, str(campaign_id))
     return found | {"database": database, "rate": count / found["seconds"]}
@@ -137,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.plan", description=__doc__)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--database", choices=list(child.DATABASES), default="both")
+    parser.add_argument("--divided", action="store_true", help="with variants and a holdout")
     parser.add_argument("--out", type=Path, default=Path("bench/results/plan.md"))
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
@@ -145,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(asyncio.run(plan(Settings(data_dir=Path(folder), database_url=url), int(campaign_id)))))
         return 0
     facts = machine()
-    found = [measure(asked.count, database) for database in child.DATABASES[asked.database]]
+    databases = child.DATABASES[asked.database]
+    found = [measure(asked.count, database, is_divided=asked.divided) for database in databases]
     child.keep(asked.out, written(asked.count, facts, found))
     return 0
 

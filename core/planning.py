@@ -57,10 +57,13 @@ async def _insert(tx: Tx, campaign: Campaign, ids: Sequence[int], *, again: bool
     lots = await variants.lots(tx, campaign)
     if lots.are_needed:
         rows = [{"id": one, "held": int(lots.held_out(one)), "variant": lots.variant(one)} for one in ids]
-        drawn = f"JOIN {bulk.table(tx, id='bigint', held='int', variant='int')} ON r.id = c.id"
+        drawn = bulk.table(tx, id="bigint", held="int", variant="int")
+        # CROSS: SQLite goes through these first, and looks each person up.
+        people = f"{drawn} CROSS JOIN contacts c WHERE c.id = r.id {bulk.few(tx, 'c.id', bulk.in_ids(tx))}"
         held, variant = "r.held = 1", "r.variant"
     else:  # the usual case costs nothing more
-        rows, drawn, held, variant = None, "", "false", "CAST(NULL AS smallint)"
+        rows, people = None, f"contacts c WHERE c.id {bulk.in_ids(tx)}"
+        held, variant = "false", "CAST(NULL AS smallint)"
     inserted = await bulk.run(
         tx,
         f"""
@@ -74,7 +77,7 @@ async def _insert(tx: Tx, campaign: Campaign, ids: Sequence[int], *, again: bool
                 WHEN NOT {agreed} THEN 'unverified'
                 WHEN {held} THEN '{campaigns.HOLDOUT}'
             END AS reason
-            FROM contacts c {drawn} WHERE c.id {bulk.in_ids(tx)} {anew}
+            FROM {people} {anew}
         ) planned
         WHERE true ORDER BY planned.id
         ON CONFLICT (campaign_id, occurrence, contact_id) DO NOTHING

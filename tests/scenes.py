@@ -57,6 +57,7 @@ async def a_campaign(
     purpose: str = "service",
     quiet_hours: Mapping[str, str] | None = None,
     timezone: str | None = None,
+    **more: Any,
 ) -> Campaign:
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
@@ -70,6 +71,7 @@ async def a_campaign(
             purpose=purpose,
             quiet_hours=quiet_hours,
             timezone=timezone,
+            **more,
             at=now,
         )
 

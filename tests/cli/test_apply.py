@@ -44,6 +44,10 @@ sender: shop
 template: Spring offer
 audience: {all: true}
 purpose: service
+variants:
+- {name: A}
+- {name: B, template: Spring offer, defaults: {name: you}, weight: 3}
+holdout_percent: 12.50
 """
 
 
@@ -79,6 +83,8 @@ def test_a_file_is_applied_once(server: Client, shop: Path, capsys: pytest.Captu
     assert (spring.state, spring.audience["segment"]) == ("draft", 1)
     assert spring.quiet_hours == {"from": "21:00", "to": "09:00"}
     assert (everybody.audience["all"], everybody.purpose) == (True, "service")
+    assert [(one.template_id, one.weight) for one in everybody.variants] == [(None, 1), (1, 3)]
+    assert (everybody.variants[1].defaults, everybody.holdout_percent) == ({"name": "you"}, 12.5)
     events = [one.type for one in server.events.since().data]
     capsys.readouterr()
     assert main(["apply", "-f", str(shop), "--dry-run"]) == 0
@@ -92,12 +98,19 @@ def test_what_differs_is_shown_and_changed(server: Client, shop: Path, capsys: p
     said = SHOP.replace("spring has come.", "summer has come.").replace('"vip"', '"gold"').replace("Hei {", "Hallo {")
     said = said.replace('header: {type: image, link: "https://shop.example/spring.png"}\n', "")
     said = said.replace("audience: {segment: VIPs}", "audience: {tag: vip}").replace("timezone: Asia/Riyadh\n", "")
+    said = said.replace("weight: 3", "weight: 2").replace("holdout_percent: 12.50\n", "")
     said = said.replace("  ar:\n    body: مرحباً {name}\n    defaults: {name: صديقنا}\n", "")
     shop.write_text(said, encoding="utf-8")
     capsys.readouterr()
     assert main(["apply", "-f", str(shop), "--dry-run"]) == 2
     told = capsys.readouterr().out
-    for line in ("-  spring has come.", "+  summer has come.", "-timezone: Asia/Riyadh", "3 to change, 1 as they are"):
+    for line in (
+        "-  spring has come.",
+        "+  summer has come.",
+        "-timezone: Asia/Riyadh",
+        "holdout_percent",
+        "4 to change, 0 as they are",
+    ):
         assert line in told
     assert main(["apply", "-f", str(shop), "--yes"]) == 0
     (template,) = server.templates.list()
@@ -105,6 +118,7 @@ def test_what_differs_is_shown_and_changed(server: Client, shop: Path, capsys: p
     assert server.segments.get(1).filter.startswith('tag = "gold"')
     changed = server.campaigns.get(1)
     assert (changed.audience["tag"], changed.timezone, changed.state) == ("vip", None, "draft")
+    assert (server.campaigns.get(2).variants[1].weight, server.campaigns.get(2).holdout_percent) == (2, None)
     assert main(["apply", "-f", str(shop), "--dry-run"]) == 0
 
 
@@ -166,6 +180,7 @@ def test_standard_input_and_what_only_the_server_knows(
         ("kind: template\nname: t\nbody: 'Hello {name'", "body: There is a '{'"),
         (SHOP.rpartition("---\n")[2].replace("sender: shop", "sender: nobody"), "sender: There is no sender 'nobody'"),
         (SHOP.rpartition("---\n")[2], "template: There is no template 'Spring offer'"),
+        (SHOP.rpartition("---\n")[2].replace("weight: 3", "weight: no"), "variants.1.weight: Input should be a valid"),
     ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(said.encode())))
         assert main(["apply", "-f", "-", "--yes"]) == 1

@@ -1,0 +1,37 @@
+"""`waqtor campaigns variants` and `choose-variant`, against a server of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from serving import api_process, made_key, new_installation
+from waqtor import Client
+
+SECRETS = {"access_token": "token", "app_secret": "secret", "verify_token": "verify"}
+
+
+def test_shown_side_by_side_and_one_chosen(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = new_installation(tmp_path, sqlite_template)
+    with api_process(settings) as process:
+        key = made_key(settings)
+        monkeypatch.setenv("WAQTOR_URL", process.url)
+        monkeypatch.setenv("WAQTOR_API_KEY", key)
+        with Client(process.url, key) as client:
+            sender = client.senders.create("shop", phone_number_id="1", waba_id="2", **SECRETS)
+            template = client.templates.create("t", "Hello {name}")
+            made = {"sender_id": sender.id, "template_id": template.id}
+            client.campaigns.create("spring", **made, variants=[{"name": "A"}, {"name": "B"}])
+            client.campaigns.create("plain", **made)
+        assert main(["campaigns", "choose-variant", "1", "b"]) == 0
+        assert main(["campaigns", "variants", "1"]) == 0
+        told = capsys.readouterr().out
+        assert "B (chosen)" in told
+        assert "B, replied: 0.0% beside 0.0%: too few to tell" in told
+        assert main(["campaigns", "choose-variant", "1", "--none"]) == 0
+        assert main(["campaigns", "variants", "2"]) == 0
+        assert "no variants" in capsys.readouterr().out
+        assert main(["campaigns", "choose-variant", "1", "C"]) == 2
+        assert "It has: A, B." in capsys.readouterr().err
