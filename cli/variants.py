@@ -3,6 +3,7 @@
 import argparse
 
 from rich.table import Table
+from rich.text import Text
 
 from cli.connected import connected, console
 from waqtor.variants import Comparison
@@ -27,14 +28,17 @@ def campaigns_variants(asked: argparse.Namespace) -> int:
         found = client.variants.compare(asked.id)
     if not found.results:
         console.print("It has no variants: everybody gets the same.")
-    table = Table("variant", "people", "sent", "delivered", "read", "replied", "failed", "unknown", "stopped us")
+    table = Table("variant", "people", "sent", "delivered", "read", "replied", "failed", "unknown", "stopped")
     for one in found.results:
         said = one.progress
         counts = (said.total, said.sent, said.delivered, said.read, said.replied)
         ends = (sum(said.failed.values()), sum(said.unknown.values()), one.opted_out)
-        table.add_row(one.name + (" (chosen)" if one.is_winner else ""), *(f"{count:,}" for count in (*counts, *ends)))
+        table.add_row(Text(one.name), *(f"{count:,}" for count in (*counts, *ends)))
     if found.results:
         console.print(table)
+    for one in found.results:
+        if one.is_winner:
+            console.print(f"Who is left gets {one.name!r}.", markup=False)
     for beside in found.comparisons:
         console.print(_said(beside), markup=False, highlight=False)
     if found.held_out:
