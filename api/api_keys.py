@@ -16,7 +16,7 @@ from core import apikeys
 from core.roles import Scope
 
 router = APIRouter(
-    prefix="/api/v3/api-keys", tags=["api-keys"], route_class=Once, dependencies=[Depends(needs("admin"))]
+    prefix="/api/v3/api-keys", tags=["api-keys"], route_class=Once, dependencies=[Depends(needs("keys.manage"))]
 )
 
 
@@ -31,6 +31,13 @@ class ApiKeyIn(Body):
         examples=[["read", "write"]],
     )
     expires_at: AwareDatetime | None = Field(default=None, description="Null: until revoked.")
+    addresses: list[Annotated[Str, Field(max_length=45)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=50,
+        description="Taken only from these addresses or networks. Null: from everywhere.",
+        examples=[["203.0.113.7", "10.0.0.0/8"]],
+    )
 
 
 class ApiKeyOut(Shown):
@@ -40,9 +47,11 @@ class ApiKeyOut(Shown):
     name: str = Field(examples=["nightly import"])
     prefix: str = Field(description="The key begins with wq_<prefix>_.", examples=["9f2c01ab77"])
     scopes: list[Scope] = Field(examples=[["read", "write"]])
+    addresses: list[str] | None = Field(description="Taken only from these. Null: from everywhere.")
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute, and a minute late.")
 
 
 class ApiKeyCreated(ApiKeyOut):
@@ -54,7 +63,9 @@ class ApiKeyCreated(ApiKeyOut):
 @router.post("", status_code=201, responses=documented(409), openapi_extra=DOCUMENTED)
 async def create_api_key(body: ApiKeyIn, tx: Tx, now: Now) -> ApiKeyCreated:
     """Make a key. The answer is the only place where it is ever shown."""
-    made = await apikeys.create(tx, name=body.name, scopes=body.scopes, expires_at=body.expires_at, at=now)
+    made = await apikeys.create(
+        tx, name=body.name, scopes=body.scopes, expires_at=body.expires_at, addresses=body.addresses, at=now
+    )
     return ApiKeyCreated(**ApiKeyOut.model_validate(made.row).model_dump(), key=made.full)
 
 

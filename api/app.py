@@ -11,8 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from api import (
+    accounts,
     api_keys,
     attributes,
+    audit,
+    auth_v2,
     campaigns,
     cloud,
     contacts,
@@ -21,6 +24,7 @@ from api import (
     events,
     health,
     imports,
+    links,
     logs,
     messages,
     people,
@@ -31,6 +35,7 @@ from api import (
     senders,
     sending,
     templates,
+    users,
     variants,
     why,
 )
@@ -38,12 +43,14 @@ from api.deps import Background
 from api.importing import Importing
 from api.requests import Requests
 from api.storing import Storing
+from api.uses import Uses
 from connectors import choose
 from connectors.cloud_webhook import parse
 from core import bus, collector, inbox
 from core.bootstrap import Platform, build
 from core.errors import WaqtorError
 from core.outbox import Outbox
+from core.passwords import Passwords
 from core.ports import Clock, Connectors, Jobs
 from core.settings import Settings
 
@@ -55,7 +62,8 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = """\
 Send campaigns over WhatsApp, and know what became of every recipient.
 
-Every route needs an API key: `Authorization: Bearer wq_…` (make one with `waqtor keys create`). Every write takes an
+Every route needs an API key, `Authorization: Bearer wq_…` (make one with `waqtor keys create`), or a sign-in
+(`POST /api/v3/auth/sign-in`); what each may do: docs/permissions.md. Every write takes an
 `Idempotency-Key`. Lists come in pages: give `next_cursor` back as `cursor`. Everything that goes wrong has one shape:
 `{"error": {"code", "message", "field", "hint", "request_id"}}`."""
 TAGS = [
@@ -70,6 +78,10 @@ TAGS = [
     {"name": "messages", "description": "What was written, in both directions; one message or many to write."},
     {"name": "events", "description": "What happened, in order and without a gap."},
     {"name": "api-keys", "description": "Keys by which programs come in."},
+    {"name": "auth", "description": "Signing in, and one's own account."},
+    {"name": "users", "description": "People who sign in."},
+    {"name": "audit", "description": "Who did what."},
+    {"name": "auth-v2", "description": "Signing in as version 2.3.0 did, in its shapes."},
     {"name": "whatsapp", "description": "What WhatsApp posts to us."},
     {"name": "health", "description": "For those who watch the process."},
 ]
@@ -96,6 +108,15 @@ ROUTERS = (
     messages.router,
     events.router,
     api_keys.router,
+    accounts.entering,
+    accounts.router,
+    accounts.proving,
+    users.router,
+    audit.router,
+    auth_v2.entering,
+    auth_v2.router,
+    auth_v2.proving,
+    links.router,
     health.router,
     docs.router,
 )
@@ -127,6 +148,10 @@ def create_app(
             app.state.background = Background()
             app.state.importing = Importing(platform)
             app.state.outbox = Outbox(platform)
+            app.state.passwords = Passwords()
+            app.state.uses = Uses(platform)
+            stack.push_async_callback(app.state.uses.write)
+            await stack.enter_async_context(_beside(app.state.uses.run()))
             await stack.enter_async_context(_beside(app.state.storing.run()))
             await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
             await stack.enter_async_context(_beside(app.state.importing.run()))
@@ -207,6 +232,7 @@ async def _serve(settings: Settings) -> None:
         http="httptools",
         lifespan="off",  # entered here, so that a refusal to start is told without a trace
         access_log=False,
+        proxy_headers=False,  # whose word is taken is a setting of ours: api/addresses.py
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=_END_S,

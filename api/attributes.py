@@ -36,14 +36,16 @@ class AttributesOut(Shown):
     data: list[AttributeOut]
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def list_attributes(tx: Tx) -> AttributesOut:
     """Every attribute that was declared, or written through this API."""
     rows = (await attributes.listed(tx)).items()
     return AttributesOut(data=[AttributeOut.model_validate({"name": name, "kind": kind}) for name, kind in rows])
 
 
-@router.put("/{name}", dependencies=[Depends(needs("write"))], responses=documented(409), openapi_extra=DOCUMENTED)
+@router.put(
+    "/{name}", dependencies=[Depends(needs("contacts.write"))], responses=documented(409), openapi_extra=DOCUMENTED
+)
 async def declare_attribute(
     name: Annotated[Str, Path(max_length=50, examples=["age"])], body: AttributeIn, tx: Tx
 ) -> AttributeOut:

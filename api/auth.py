@@ -1,61 +1,112 @@
 """Who asks, and whether they may."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, cast
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Security
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 
+from api import cookies
+from api.addresses import address_of
 from api.deps import platform_of
-from core import apikeys, roles
+from api.uses import Uses
+from core import apikeys, roles, signins
 from core.errors import NotAllowed, NotSignedIn
+from core.models import SignIn, User
 from core.principals import Principal
 from core.roles import Permission
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer wq_…`")
+_bearer = HTTPBearer(auto_error=False, description="An API key, or an access token: `Authorization: Bearer …`")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same API key in a header of its own.")
-
-Coarse = Literal["read", "write", "send", "admin"]
-_COARSE: Mapping[Coarse, Permission] = {
-    "read": "contacts.read",
-    "write": "contacts.write",
-    "send": "campaigns.send",
-    "admin": "keys.manage",
-}
+_cookie = APIKeyCookie(
+    name=cookies.NAME,
+    auto_error=False,
+    description=f"A browser that signed in; writes also need {cookies.CSRF_HEADER}.",
+)
+_HINT = "Send the header Authorization: Bearer wq_… (an API key), or sign in."
 
 
 async def authenticate(request: Request) -> Principal:
     """Who makes this request; raises `NotSignedIn`. Looked up each time, so that revoking counts at once."""
-    full = request.headers.get("x-api-key", "")
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if given:
-        if kind.lower() != "bearer":
-            raise NotSignedIn("Only Bearer is understood here.", hint="Send the header Authorization: Bearer wq_…")
-        full = given.strip()
-    if not full:
-        raise NotSignedIn("An API key is needed.", hint="Send the header Authorization: Bearer wq_…")
+    if given and kind.lower() != "bearer":
+        raise NotSignedIn("Only Bearer is understood here.", hint=_HINT)
+    if token := given.strip() or request.headers.get("x-api-key", ""):
+        is_access_token = token.count(".") == 2 and not token.startswith("wq_")
+        return await (_by_access_token(request, token) if is_access_token else _by_key(request, token))
+    if cookie := request.cookies.get(cookies.NAME):
+        return await _by_cookie(request, cookie)
+    raise NotSignedIn("An API key is needed, or a sign-in.", hint=_HINT)
+
+
+async def _by_key(request: Request, full: str) -> Principal:
     platform = platform_of(request)
     async with platform.database.reading() as tx:
-        key = await apikeys.authenticate(tx, full, at=await platform.clock.now(tx))
+        now = await platform.clock.now(tx)
+        key = await apikeys.authenticate(tx, full, address=address_of(request), at=now)
+    _uses(request).key(key.id, at=now)
     return Principal(
         kind="api_key", id=key.id, may=roles.of_scopes(key.scopes), has=f"the scopes {', '.join(key.scopes)}"
     )
 
 
-def needs(permission: Permission | Coarse) -> Callable[..., Awaitable[None]]:
+async def _by_access_token(request: Request, token: str) -> Principal:
+    platform = platform_of(request)
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        found = await signins.by_access_token(tx, platform.key, token, at=now)
+    _uses(request).sign_in(found[0].id, at=now)
+    return _person(*found)
+
+
+async def _by_cookie(request: Request, cookie: str) -> Principal:
+    platform = platform_of(request)
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        found = await signins.by_cookie(tx, cookie, at=now)
+    cookies.require_own_page(request, cookie)
+    _uses(request).sign_in(found[0].id, at=now)
+    return _person(*found)
+
+
+def _person(sign_in: SignIn, user: User) -> Principal:
+    return Principal(
+        kind="user", id=user.id, may=roles.of_role(user.role), has=f"the role {user.role}", sign_in_id=sign_in.id
+    )
+
+
+def _uses(request: Request) -> Uses:
+    uses: Uses = request.app.state.uses
+    return uses
+
+
+def principal_of(request: Request) -> Principal:
+    """Who asks; set by the route class, before anything else of the request is read."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def require(principal: Principal, permission: Permission) -> None:
+    """Raises `NotAllowed`."""
+    if permission not in principal.may:
+        raise NotAllowed(
+            f"This takes the permission {permission}.",
+            hint=f"You have {principal.has}. What each allows: docs/permissions.md.",
+        )
+
+
+def needs(permission: Permission) -> Callable[..., Awaitable[None]]:
     """A dependency for every route: who asks must have this permission."""
-    named = _COARSE.get(cast(Coarse, permission), cast(Permission, permission))
 
-    async def check(request: Request, _b: object = Security(_bearer), _h: object = Security(_header)) -> None:
-        principal: Principal = request.state.principal  # set by the route class, before anything else is read
-        if named not in principal.may:
-            raise NotAllowed(
-                f"This takes the permission {named}.",
-                hint=f"You have {principal.has}. What each allows: docs/permissions.md.",
-            )
+    async def check(
+        request: Request,
+        _b: object = Security(_bearer),
+        _h: object = Security(_header),
+        _c: object = Security(_cookie),
+    ) -> None:
+        require(principal_of(request), permission)
 
-    check.permission = named  # type: ignore[attr-defined]
+    check.permission = permission  # type: ignore[attr-defined]
     return check
 
 

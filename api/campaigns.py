@@ -51,7 +51,7 @@ class PauseIn(Body):
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("campaigns.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -73,7 +73,7 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
     return await show(tx, campaign)
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("campaigns.read"))], responses=documented())
 async def list_campaigns(
     tx: Tx,
     place: PlaceDep,
@@ -86,7 +86,7 @@ async def list_campaigns(
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: shown(row, its.get(row.id, ())))
 
 
-@router.get("/{campaign_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{campaign_id}", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
     """One campaign with the progress of its latest occurrence."""
     campaign = await campaigns.get(tx, campaign_id)
@@ -97,7 +97,7 @@ async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
 
 @router.patch(
     "/{campaign_id}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("campaigns.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -106,7 +106,7 @@ async def change_campaign(campaign_id: Id, body: CampaignChanges, tx: Tx, now: N
     return await show(tx, await drafts.change(tx, campaign_id, body.changes(), at=now))
 
 
-@router.get("/{campaign_id}/progress", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{campaign_id}/progress", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest") -> ProgressOut:
     """The funnel, now."""
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
@@ -115,7 +115,7 @@ async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest
 
 @router.post(
     "/{campaign_id}/launch",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -128,7 +128,7 @@ async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformD
 
 @router.post(
     "/{campaign_id}/pause",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -139,7 +139,7 @@ async def pause_campaign(campaign_id: Id, tx: Tx, now: Now, body: PauseIn | None
 
 @router.post(
     "/{campaign_id}/resume",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -152,7 +152,7 @@ async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformD
 
 @router.post(
     "/{campaign_id}/cancel",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -183,7 +183,7 @@ class AgainOut(Shown):
 
 @router.post(
     "/{campaign_id}/retry",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -206,7 +206,7 @@ async def retry_campaign(
 
 @router.post(
     "/{campaign_id}/resend-unknown",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -247,7 +247,7 @@ class TestIn(Body):
 @router.post(
     "/{campaign_id}/test",
     status_code=202,
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

@@ -91,7 +91,7 @@ def show(card: Card) -> ContactOut:
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses={200: {"model": ContactOut, "description": "The number was known; updated."}, **documented(409)},
     openapi_extra=DOCUMENTED,
 )
@@ -109,7 +109,7 @@ async def create_contact(body: ContactIn, response: Response, platform: Platform
     return show(await contacts.card(tx, contact_id))
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def list_contacts(
     tx: Tx,
     place: PlaceDep,
@@ -126,7 +126,7 @@ async def list_contacts(
     return page(cards, place, id_of=lambda card: card.contact.id, show=show)
 
 
-@router.get("/{contact_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{contact_id}", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def get_contact(contact_id: Id, tx: Tx) -> ContactOut:
     """One person."""
     return show(await contacts.card(tx, contact_id))
@@ -134,7 +134,7 @@ async def get_contact(contact_id: Id, tx: Tx) -> ContactOut:
 
 @router.post(
     "/{contact_id}/opt-out",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #128c7e }
 body { font: 15px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem }
 a { color: var(--accent) } code, pre { font: 13px/1.45 ui-monospace, monospace }
@@ -41,7 +41,7 @@ async def docs(request: Request) -> HTMLResponse:
 def _html(title: str, body: str) -> HTMLResponse:
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><body>{body}</body></html>',
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style><body>{body}</body></html>',
         headers=_HEADERS,
     )
 

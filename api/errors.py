@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from core.errors import WaqtorError
+from core.errors import TooMany, WaqtorError
 
 STATUS = {
     "invalid": 422,
@@ -27,6 +27,7 @@ STATUS = {
     "conflict": 409,
     "log_pruned": 410,
     "too_large": 413,
+    "too_many": 429,
     "master_key_missing": 503,
     "master_key_wrong": 503,
     "schema_behind": 503,
@@ -61,13 +62,14 @@ class ErrorAnswer(BaseModel):
     error: Problem
 
 
-_MEANING = {
-    401: "No API key, or one that is unknown, revoked or expired.",
-    403: "The API key lacks the scope for this.",
+MEANING = {
+    401: "Not signed in: no API key or token, or one that is unknown, revoked or expired.",
+    403: "The role or API key lacks the permission for this.",
     404: "There is no such thing.",
     409: "It exists already, or is in a state that does not allow this.",
     410: "The event log no longer reaches back so far.",
     413: "The body is larger than allowed.",
+    429: "Too many requests; the header Retry-After says when to come again.",
     422: "Something in the request is not right; `field` says what.",
     503: "Not now: the database or another part is away. The same request may be repeated.",
 }
@@ -76,7 +78,7 @@ _MEANING = {
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, for OpenAPI. Those that every route may give are always among them."""
     return {
-        status: {"model": ErrorAnswer, "description": _MEANING[status]}
+        status: {"model": ErrorAnswer, "description": MEANING[status]}
         for status in sorted({401, 403, 422, 503, *statuses})
     }
 
@@ -122,6 +124,8 @@ async def _ours(request: Request, error: Exception) -> Response:
     if status >= 500:
         logger.error("request_refused request=%s code=%s", request.state.request_id, error.code)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
+    if isinstance(error, TooMany):
+        headers = {"Retry-After": str(error.retry_after_s)}
     return answer(
         request.state.request_id,
         status=status,

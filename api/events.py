@@ -41,7 +41,7 @@ class EventsOut(Shown):
     pruned: int = Field(description="The newest `seq` that has been forgotten; 0 for none.", examples=[0])
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented(410))
+@router.get("", dependencies=[Depends(needs("events.read"))], responses=documented(410))
 async def list_events(
     tx: Tx,
     since: Annotated[int, Query(ge=0, le=2**63 - 1, description="The last `seq` you have dealt with.")] = 0,

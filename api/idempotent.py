@@ -7,14 +7,18 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.auth import authenticate
+from api import auditing
+from api.auth import authenticate, demanded, require
 from api.deps import Work, platform_of
-from api.masking import hide_numbers, sees_numbers
+from api.masking import hide_numbers, hide_numbers_in, sees_numbers
 from api.requests import whole
 from core import idempotency
+from core.errors import WaqtorError
 from core.idempotency import Answer, Ask
+from core.roles import Permission
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_OPEN_BODY_BYTES = 16 * 1024
 HEADER = "Idempotency-Key"
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -32,37 +36,79 @@ DOCUMENTED: dict[str, Any] = {
 }
 
 
-class Signed(APIRoute):
-    """Only for who is known; of anybody else not even the body is read. Who may not see numbers gets none."""
+class Open(APIRoute):
+    """For everybody: a small body, and nothing of who asks."""
 
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
 
+        async def opened(request: Request) -> Response:
+            if request.method not in ("GET", "HEAD"):
+                request._body = await whole(request, limit=MAX_OPEN_BODY_BYTES)
+            return await handle(request)
+
+        return opened
+
+
+class Signed(APIRoute):
+    """Only for who is known and may; of anybody else not even the body is read. Who may not see numbers gets none."""
+
+    max_body_bytes: int | None = MAX_BODY_BYTES
+
+    def get_route_handler(self) -> _Handler:
+        handle, permission = self._carrying_out(), self.permission
+
         async def signed(request: Request) -> Response:
             principal = request.state.principal = await authenticate(request)
-            response = await handle(request)
-            return response if sees_numbers(principal) else hide_numbers(response)
+            require(principal, permission)
+            if self.max_body_bytes is not None and request.method not in ("GET", "HEAD"):
+                request._body = await whole(request, limit=self.max_body_bytes)
+            if sees_numbers(principal):
+                return await handle(request)
+            try:
+                return hide_numbers(await handle(request))
+            except WaqtorError as refused:
+                hide_numbers_in(refused)
+                raise
 
         return signed
+
+    @property
+    def permission(self) -> Permission:
+        """Raises `TypeError` where it names none: such a route is not even made."""
+        if (named := demanded(self)) is None:
+            raise TypeError(f"{self.path}: dependencies=[Depends(needs(…))] is missing")
+        return named
+
+    def _carrying_out(self) -> _Handler:
+        handle, permission = APIRoute.get_route_handler(self), self.permission
+
+        async def carried_out(request: Request) -> Response:
+            response = await handle(request)
+            await auditing.note_looking(request, permission, self)
+            return response
+
+        return carried_out
+
+
+class Streamed(Signed):
+    """The route reads the body itself, in pieces and up to a limit of its own."""
+
+    max_body_bytes = None
 
 
 class Once(Signed):
     """Other than GET: one transaction around the whole route, committed before the answer leaves, and with an
     `Idempotency-Key` the answer is kept in it. An error rolls all of it back and leaves nothing behind."""
 
-    def get_route_handler(self) -> _Handler:
-        handle = APIRoute.get_route_handler(self)
-        route = self.path_format
-
-        async def once(request: Request) -> Response:
-            principal = request.state.principal = await authenticate(request)
-            response = await carried_out(request)
-            return response if sees_numbers(principal) else hide_numbers(response)
+    def _carrying_out(self) -> _Handler:
+        handle, permission, route = APIRoute.get_route_handler(self), self.permission, self.path_format
 
         async def carried_out(request: Request) -> Response:
             if request.method in ("GET", "HEAD"):
-                return await handle(request)
-            request._body = await whole(request, limit=MAX_BODY_BYTES)
+                response = await handle(request)
+                await auditing.note_looking(request, permission, self)
+                return response
             platform = platform_of(request)
             after: list[Work] = []
             request.state.after_commit = after
@@ -72,6 +118,7 @@ class Once(Signed):
                 if ask and (answer := await idempotency.recall(tx, platform.key, ask)):
                     return replayed(answer)
                 response = await handle(request)
+                await auditing.note_doing(request, response, permission, self)
                 if ask:
                     answer = Answer(response.status_code, bytes(response.body).decode())
                     await idempotency.remember(tx, platform.key, ask, answer, at=await platform.clock.now(tx))
@@ -79,7 +126,7 @@ class Once(Signed):
                 request.app.state.background.start(work)
             return response
 
-        return once
+        return carried_out
 
 
 def asked(request: Request, route: str, body: "hashlib._Hash") -> Ask | None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.auth import needs
 from api.deps import Id, PlatformDep, Tx
 from api.errors import documented
-from api.idempotent import DOCUMENTED, Signed, asked, replayed
+from api.idempotent import DOCUMENTED, Streamed, asked, replayed
 from api.import_bodies import (
     SAMPLE,
     SHOWN,
@@ -31,8 +31,8 @@ from core.errors import Invalid
 from core.idempotency import Answer, Ask
 from core.imports import Agreed, Asked
 
-# A file goes in by many transactions, so the route opens its own (`Signed`, not `Once`).
-router = APIRouter(prefix="/api/v3", tags=["imports"], route_class=Signed)
+# A file goes in by many transactions, so the route opens its own (`Streamed`, not `Once`).
+router = APIRouter(prefix="/api/v3", tags=["imports"], route_class=Streamed)
 
 _ROUTE = "/api/v3/contacts/import"
 _WAIT_S = 5.0  # a file that is done by then is one call
@@ -42,7 +42,7 @@ _WAIT_S = 5.0  # a file that is done by then is one call
     "/contacts/import",
     status_code=201,
     response_model=ImportReport,
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses={202: {"model": ImportReport, "description": "Kept, and still being taken."}, **documented(413)},
     openapi_extra={**DOCUMENTED, **UPLOAD},
 )
@@ -118,7 +118,7 @@ async def _asked_for(platform: Platform, upload: Upload) -> Asked:
 
 @router.post(
     "/contacts/import/preview",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(413),
     openapi_extra=UPLOAD,
 )
@@ -144,14 +144,14 @@ async def preview_import(request: Request, platform: PlatformDep) -> ImportPrevi
     )
 
 
-@router.get("/imports", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("/imports", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def list_imports(tx: Tx, place: PlaceDep) -> Page[ImportOut]:
     """Files taken so far, oldest first."""
     rows = await imports.listed(tx, after=place.after, limit=place.limit)
     return page(rows, place, id_of=lambda row: row.id, show=ImportOut.model_validate)
 
 
-@router.get("/imports/{import_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/imports/{import_id}", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def get_import(import_id: Id, tx: Tx) -> ImportReport:
     """One file and how far it is, with the first rows that were not taken."""
     return await _report(tx, import_id)
@@ -164,7 +164,7 @@ async def _report(tx: Tx, import_id: int) -> ImportReport:
     return ImportReport(**job.model_dump(), reason=reason, report=[RejectedOut(**line) for line in lines[:SHOWN]])
 
 
-@router.get("/imports/{import_id}/rejected", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/imports/{import_id}/rejected", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def list_rejected(import_id: Id, tx: Tx, place: PlaceDep) -> Page[RejectedOut]:
     """The rows that were not taken, the first 100,000 of them; the last line of a file that failed says why."""
     lines = await imports.report(tx, import_id)
@@ -174,7 +174,7 @@ async def list_rejected(import_id: Id, tx: Tx, place: PlaceDep) -> Page[Rejected
 
 @router.get(
     "/imports/{import_id}/rejected.csv",
-    dependencies=[Depends(needs("read"))],
+    dependencies=[Depends(needs("contacts.export"))],
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}, "description": "row, field, message"}, **documented(404)},
 )

@@ -5,7 +5,7 @@ import re
 
 from fastapi import Response
 
-from core.errors import NotAllowed
+from core.errors import NotAllowed, WaqtorError
 from core.principals import Principal
 
 _NUMBER = re.compile(r"(?<!\w)\+(?:\d[ ().-]?){7,14}\d(?!\d)")
@@ -28,6 +28,11 @@ def _short(number: str) -> str:
 
 def sees_numbers(principal: Principal) -> bool:
     return "numbers.read" in principal.may
+
+
+def hide_numbers_in(refused: WaqtorError) -> None:
+    refused.message = masked(refused.message)
+    refused.hint = masked(refused.hint) if refused.hint else None
 
 
 def hide_numbers(response: Response) -> Response:

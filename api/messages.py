@@ -92,7 +92,7 @@ class BulkOut(BaseModel):
 @router.post(
     "",
     status_code=202,
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("messages.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -107,7 +107,7 @@ async def send_message(body: MessageIn, request: Request, platform: PlatformDep,
 @router.post(
     "/bulk",
     status_code=202,
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("messages.send"))],
     responses=documented(413),
     openapi_extra=DOCUMENTED,
 )
@@ -151,13 +151,13 @@ def waking(request: Request) -> Work:
     return wake
 
 
-@router.get("/{message_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{message_id}", dependencies=[Depends(needs("messages.read"))], responses=documented(404))
 async def get_message(message_id: Id, tx: Tx) -> MessageOut:
     """One message, and what became of it."""
     return show(await messages.get(tx, message_id))
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("", dependencies=[Depends(needs("messages.read"))], responses=documented(404))
 async def list_messages(
     tx: Tx,
     place: PlaceDep,

@@ -68,7 +68,10 @@ class EntryOut(Shown):
 
 
 @router.patch(
-    "/{contact_id}", dependencies=[Depends(needs("write"))], responses=documented(404, 409), openapi_extra=DOCUMENTED
+    "/{contact_id}",
+    dependencies=[Depends(needs("contacts.write"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
 )
 async def change_contact(contact_id: Id, body: ContactChange, tx: Tx, now: Now) -> ContactOut:
     """Change what is known of a person."""
@@ -80,7 +83,7 @@ async def change_contact(contact_id: Id, body: ContactChange, tx: Tx, now: Now) 
 @router.post(
     "/{contact_id}/merge",
     status_code=201,
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -92,7 +95,7 @@ async def merge_contacts(contact_id: Id, body: MergeIn, tx: Tx, now: Now) -> Mer
 
 @router.post(
     "/merges/{merge_id}/undo",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -101,7 +104,7 @@ async def undo_merge(merge_id: Id, tx: Tx, now: Now) -> MergeOut:
     return MergeOut.model_validate(await merges.unmerge(tx, merge_id, at=now))
 
 
-@router.get("/{contact_id}/history", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{contact_id}/history", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def get_history(
     contact_id: Id,
     tx: Tx,

@@ -51,7 +51,7 @@ class PreflightOut(Shown):
     at: datetime
 
 
-@router.post("/preflight", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.post("/preflight", dependencies=[Depends(needs("recipients.read"))], responses=documented(404))
 async def preflight_campaign(campaign_id: Id, platform: PlatformDep) -> PreflightOut:
     """Who would get it, who would not and why, when it would be through and what it would cost. Sends nothing; the
     forecast is kept with a draft, to be compared with what happens."""

@@ -75,7 +75,7 @@ def show(outcome: Outcome) -> RecipientOut:
     )
 
 
-@router.get("/recipients", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/recipients", dependencies=[Depends(needs("recipients.read"))], responses=documented(404))
 async def list_recipients(
     campaign_id: Id,
     tx: Tx,
@@ -94,7 +94,7 @@ async def list_recipients(
 
 @router.get(
     "/recipients.csv",
-    dependencies=[Depends(needs("read"))],
+    dependencies=[Depends(needs("contacts.export"))],
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}, "description": "One line per person."}, **documented(404)},
 )

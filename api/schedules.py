@@ -108,7 +108,10 @@ async def _show(tx: Tx, schedule: Schedule, now: datetime) -> ScheduleOut:
 
 
 @router.put(
-    "/schedule", dependencies=[Depends(needs("send"))], responses=documented(404, 409), openapi_extra=DOCUMENTED
+    "/schedule",
+    dependencies=[Depends(needs("campaigns.send"))],
+    responses=documented(404, 409),
+    openapi_extra=DOCUMENTED,
 )
 async def put_schedule(
     campaign_id: Id, body: ScheduleIn, request: Request, platform: PlatformDep, tx: Tx, now: Now
@@ -122,13 +125,15 @@ async def put_schedule(
     return await _show(tx, schedule, now)
 
 
-@router.get("/schedule", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/schedule", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def get_schedule(campaign_id: Id, tx: Tx, now: Now) -> ScheduleOut:
     """The schedule and the next five times."""
     return await _show(tx, await schedules.get(tx, campaign_id), now)
 
 
-@router.delete("/schedule", dependencies=[Depends(needs("send"))], responses=documented(404), openapi_extra=DOCUMENTED)
+@router.delete(
+    "/schedule", dependencies=[Depends(needs("campaigns.send"))], responses=documented(404), openapi_extra=DOCUMENTED
+)
 async def delete_schedule(campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> CampaignOut:
     """Nothing of it begins by itself any more; what runs goes on."""
     campaign = await schedules.remove(tx, campaign_id, at=now)
@@ -136,14 +141,14 @@ async def delete_schedule(campaign_id: Id, request: Request, platform: PlatformD
     return await show_campaign(tx, campaign)
 
 
-@looking.post("/schedule/preview", dependencies=[Depends(needs("read"))], responses=documented(404))
+@looking.post("/schedule/preview", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def preview_schedule(campaign_id: Id, body: ScheduleIn, tx: Tx, now: Now) -> ComingOut:
     """The next five times of a schedule that is not set yet. Changes nothing."""
     await campaigns.get(tx, campaign_id)
     return ComingOut(next=(await _times(body, now)).coming(now, count=_SHOWN))
 
 
-@looking.get("/occurrences", dependencies=[Depends(needs("read"))], responses=documented(404))
+@looking.get("/occurrences", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def list_occurrences(
     campaign_id: Id,
     tx: Tx,

@@ -107,34 +107,38 @@ async def _count(tx: Tx, chosen: Filter, now: datetime) -> CountOut:
     )
 
 
-@looking.post("/count", dependencies=[Depends(needs("read"))], responses=documented())
+@looking.post("/count", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def count_filter(body: FilterIn, tx: Tx, now: Now) -> CountOut:
     """How many people a filter chooses now, without saving it. Changes nothing, so it needs no idempotency key."""
     return await _count(tx, _needed(body), now)
 
 
 @router.post(
-    "", status_code=201, dependencies=[Depends(needs("write"))], responses=documented(409), openapi_extra=DOCUMENTED
+    "",
+    status_code=201,
+    dependencies=[Depends(needs("contacts.write"))],
+    responses=documented(409),
+    openapi_extra=DOCUMENTED,
 )
 async def create_segment(body: SegmentIn, tx: Tx, now: Now) -> SegmentOut:
     """Keep a filter under a name."""
     return show(await segments.create(tx, name=body.name, filter=_needed(body), at=now))
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def list_segments(tx: Tx, place: PlaceDep, name: Named = None) -> Page[SegmentOut]:
     """All segments, oldest first."""
     rows = await segments.listed(tx, after=place.after, limit=place.limit, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=show)
 
 
-@router.get("/{segment_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{segment_id}", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def get_segment(segment_id: Id, tx: Tx) -> SegmentOut:
     """One segment."""
     return show(await segments.get(tx, segment_id))
 
 
-@router.get("/{segment_id}/count", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{segment_id}/count", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def count_segment(segment_id: Id, tx: Tx, now: Now) -> CountOut:
     """How many people are in it now, and ten of them."""
     return await _count(tx, segments.structure(await segments.get(tx, segment_id)), now)
@@ -142,7 +146,7 @@ async def count_segment(segment_id: Id, tx: Tx, now: Now) -> CountOut:
 
 @router.patch(
     "/{segment_id}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -153,7 +157,7 @@ async def change_segment(segment_id: Id, body: SegmentChange, tx: Tx, now: Now) 
 
 @router.delete(
     "/{segment_id}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("contacts.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

@@ -135,7 +135,7 @@ class PauseIn(Body):
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(needs("admin"))],
+    dependencies=[Depends(needs("senders.manage"))],
     responses=documented(409),
     openapi_extra=DOCUMENTED,
 )
@@ -147,20 +147,20 @@ async def create_sender(body: SenderIn, platform: PlatformDep, tx: Tx, now: Now)
     return SenderOut.model_validate(await senders.create(tx, platform.key, **given, at=now))
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("senders.read"))], responses=documented())
 async def list_senders(tx: Tx, place: PlaceDep, name: Named = None) -> Page[SenderOut]:
     """All senders."""
     rows = await senders.listed(tx, after=place.after, limit=place.limit, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=SenderOut.model_validate)
 
 
-@router.get("/{sender_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{sender_id}", dependencies=[Depends(needs("senders.read"))], responses=documented(404))
 async def get_sender(sender_id: Id, tx: Tx) -> SenderOut:
     """One sender."""
     return SenderOut.model_validate(await senders.get(tx, sender_id))
 
 
-@asking.get("/{sender_id}/health", dependencies=[Depends(needs("read"))], responses=documented(404))
+@asking.get("/{sender_id}/health", dependencies=[Depends(needs("senders.read"))], responses=documented(404))
 async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
     """Ask WhatsApp how the account is, and keep tier and quality. Takes as long as WhatsApp takes."""
     told = await health.check(platform, sender_id)
@@ -172,7 +172,7 @@ async def get_sender_health(sender_id: Id, platform: PlatformDep) -> HealthOut:
 
 @router.patch(
     "/{sender_id}",
-    dependencies=[Depends(needs("admin"))],
+    dependencies=[Depends(needs("senders.manage"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -181,7 +181,9 @@ async def change_sender(sender_id: Id, body: SenderChange, tx: Tx, now: Now) -> 
     return SenderOut.model_validate(await senders.change(tx, sender_id, body.model_dump(exclude_unset=True), at=now))
 
 
-@asking.post("/{sender_id}/sync-templates", dependencies=[Depends(needs("write"))], responses=documented(404, 409))
+@asking.post(
+    "/{sender_id}/sync-templates", dependencies=[Depends(needs("templates.write"))], responses=documented(404, 409)
+)
 async def sync_templates(sender_id: Id, platform: PlatformDep) -> SyncedOut:
     """Take in the templates of the sender's WhatsApp account: new ones are made, known ones brought up to date, gone
     ones marked `deleted`. It happens every hour by itself, and is safe to repeat, so it needs no idempotency key."""
@@ -190,7 +192,7 @@ async def sync_templates(sender_id: Id, platform: PlatformDep) -> SyncedOut:
 
 @router.put(
     "/{sender_id}/token",
-    dependencies=[Depends(needs("admin"))],
+    dependencies=[Depends(needs("senders.manage"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -204,7 +206,7 @@ async def replace_token(sender_id: Id, body: TokenIn, platform: PlatformDep, tx:
 
 @router.post(
     "/{sender_id}/pause",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("senders.pause"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -217,7 +219,7 @@ async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = N
 
 @router.post(
     "/{sender_id}/resume",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("senders.pause"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

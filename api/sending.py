@@ -31,13 +31,13 @@ class SendingIn(Body):
     reason: Annotated[Str, Field(max_length=500)] = Field(default="", examples=["wrong price in the offer"])
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("senders.read"))], responses=documented())
 async def get_sending(tx: Tx) -> SendingOut:
     """Whether sending is on."""
     return SendingOut.model_validate(await senders.sending(tx))
 
 
-@router.put("", dependencies=[Depends(needs("send"))], responses=documented(409), openapi_extra=DOCUMENTED)
+@router.put("", dependencies=[Depends(needs("sending.stop"))], responses=documented(409), openapi_extra=DOCUMENTED)
 async def turn_sending(body: SendingIn, tx: Tx, now: Now) -> SendingOut:
     """Off: no message leaves after this has answered. On: campaigns go on with the next sweep."""
     await senders.turn_sending(tx, is_on=body.on, reason=body.reason, at=now)

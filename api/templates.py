@@ -189,7 +189,7 @@ def _variant(row: TemplateVariant) -> VariantOut:
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("templates.write"))],
     responses=documented(409),
     openapi_extra=DOCUMENTED,
 )
@@ -198,7 +198,7 @@ async def create_template(body: TemplateIn, tx: Tx, now: Now) -> TemplateOut:
     return show(await templates.create(tx, **body.model_dump(), at=now))
 
 
-@router.get("", dependencies=[Depends(needs("read"))], responses=documented())
+@router.get("", dependencies=[Depends(needs("templates.read"))], responses=documented())
 async def list_templates(tx: Tx, place: PlaceDep, name: Named = None) -> Page[TemplateOut]:
     """All templates, oldest first."""
     rows = await templates.listed(tx, after=place.after, limit=place.limit, name=name)
@@ -206,7 +206,7 @@ async def list_templates(tx: Tx, place: PlaceDep, name: Named = None) -> Page[Te
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: show(row, variants.get(row.id, ())))
 
 
-@router.get("/{template_id}", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/{template_id}", dependencies=[Depends(needs("templates.read"))], responses=documented(404))
 async def get_template(template_id: Id, tx: Tx) -> TemplateOut:
     """One template."""
     return await _shown(tx, template_id)
@@ -219,7 +219,7 @@ async def _shown(tx: Tx, template_id: int) -> TemplateOut:
 
 @router.patch(
     "/{template_id}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("templates.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -231,7 +231,7 @@ async def change_template(template_id: Id, body: TemplateChanges, tx: Tx, now: N
 
 @router.delete(
     "/{template_id}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("templates.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -244,7 +244,7 @@ async def delete_template(template_id: Id, tx: Tx, now: Now) -> TemplateOut:
 
 @router.put(
     "/{template_id}/variants/{language}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("templates.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -257,7 +257,7 @@ async def save_variant(template_id: Id, language: _Language, body: VariantChange
 
 @router.delete(
     "/{template_id}/variants/{language}",
-    dependencies=[Depends(needs("write"))],
+    dependencies=[Depends(needs("templates.write"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )
@@ -267,13 +267,13 @@ async def delete_variant(template_id: Id, language: _Language, tx: Tx, now: Now)
     return await _shown(tx, template_id)
 
 
-@looking.post("/preview", dependencies=[Depends(needs("read"))], responses=documented())
+@looking.post("/preview", dependencies=[Depends(needs("templates.read"))], responses=documented())
 async def preview_draft(body: DraftIn) -> PreviewOut:
     """What a person would read of a message that is not saved. Changes nothing, so it needs no idempotency key."""
     return _previewed(template_preview.of_body(body.body, body.defaults, body.values))
 
 
-@looking.get("/{template_id}/preview", dependencies=[Depends(needs("read"))], responses=documented(404))
+@looking.get("/{template_id}/preview", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def preview_for_contact(
     template_id: Id, tx: Tx, contact_id: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
 ) -> PreviewOut:
@@ -285,7 +285,7 @@ def _previewed(found: Preview) -> PreviewOut:
     return PreviewOut.model_validate(found)
 
 
-@looking.post("/{template_id}/preview", dependencies=[Depends(needs("read"))], responses=documented(404))
+@looking.post("/{template_id}/preview", dependencies=[Depends(needs("templates.read"))], responses=documented(404))
 async def preview_template(template_id: Id, body: PreviewIn, tx: Tx) -> PreviewOut:
     """What a person would read. Changes nothing, so it needs no idempotency key."""
     own = (await templates.family(tx, template_id)).own

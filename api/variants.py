@@ -64,7 +64,7 @@ class ChooseIn(Body):
     )
 
 
-@router.get("/variants", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/variants", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def compare_variants(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest") -> ComparedOut:
     """What came of each variant, and whether they differ by more than chance."""
     campaign = await campaigns.get(tx, campaign_id)
@@ -87,7 +87,7 @@ async def compare_variants(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "la
 
 @router.post(
     "/choose-variant",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

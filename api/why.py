@@ -50,7 +50,7 @@ class WhyOut(Shown):
     answers: list[AnswerOut]
 
 
-@router.post("/why", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.post("/why", dependencies=[Depends(needs("recipients.read"))], responses=documented(404))
 async def why_or_why_not(
     campaign_id: Id, who: WhoIn, tx: Tx, now: Now, platform: PlatformDep, occurrence: WhichQuery = "latest"
 ) -> WhyOut:

@@ -10,8 +10,9 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from cli.settings import load_settings
-from core import apikeys, idempotency, keys, schema, senders
+from core import apikeys, audit, idempotency, keys, schema, senders, totp
 from core import backup as backups
+from core.audit import Happened
 from core.database import DatabaseClock, connect
 from core.errors import Invalid
 
@@ -106,7 +107,7 @@ def keys_rotate(_: argparse.Namespace) -> int:
             await schema.require_current(database)
             key = keys.with_new_encryption_key(settings.key_file)
             async with database.transaction() as tx:
-                number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key)
+                number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key) + await totp.reseal(tx, key)
         finally:
             await database.close()
         keys.without_old_encryption_keys(settings.key_file)  # only now that all is committed under the new one
@@ -117,15 +118,19 @@ def keys_rotate(_: argparse.Namespace) -> int:
 
 
 def keys_create(asked: argparse.Namespace) -> int:
+    settings = load_settings()
+
     async def run() -> str:
-        database = connect(load_settings())
+        database = connect(settings)
         try:
             await schema.require_current(database)
             async with database.transaction() as tx:
                 now: datetime = await DatabaseClock().now(tx)
                 made = await apikeys.create(
-                    tx, name=asked.name, scopes=asked.scopes or ["read", "write", "send", "admin"], at=now
+                    tx, name=asked.name, scopes=asked.scopes or apikeys.SCOPES, addresses=asked.addresses, at=now
                 )
+                what = Happened(audit.TERMINAL, "create_api_key", f"api_key:{made.row.id}")
+                audit.record(tx, keys.load(settings.key_file), what, at=now)
         finally:
             await database.close()
         return made.full

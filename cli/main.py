@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cli import installation, remote
+from cli.audit import audit_verify
 from cli.contacts import add_import, contacts_import
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
 from cli.schedules import add_schedule, campaigns_occurrences, campaigns_schedule, campaigns_unschedule
 from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
+from cli.users import add_users, welcome
 from cli.variants import add_choose, campaigns_choose, campaigns_variants
 from core.errors import WaqtorError
 from simulator.profiles import PROFILES
@@ -49,6 +51,7 @@ def _up(asked: argparse.Namespace) -> int:
     if asked.simulator and "cloud_api_url" not in settings.model_fields_set:
         simulated = f"http://127.0.0.1:{settings.simulator_port}/v23.0"
         settings = settings.model_copy(update={"cloud_api_url": simulated})
+    welcome(settings)
     return up(Stack(settings, children(settings, simulator=asked.simulator)))
 
 
@@ -150,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     create = add("create", "make a key for the API; it is shown once", installation.keys_create, keys)
     create.add_argument("name")
     create.add_argument("--scope", action="append", choices=["read", "write", "send", "admin"], dest="scopes")
+    create.add_argument("--address", action="append", dest="addresses", help="only from this address or network")
+    add_users(group("users", "people who sign in"))
+    add("verify", "is the audit log as it was written?", audit_verify, group("audit", "who did what"))
     config = group("config", "the settings")
     add("check", "are all settings right?", installation.config_check, config)
     add("show", "the settings in force, secrets masked", installation.config_show, config)

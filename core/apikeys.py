@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.database import Tx
 from core.errors import Invalid, NotFound, NotSignedIn
@@ -33,8 +34,15 @@ class Created:
 
 
 async def create(
-    tx: Tx, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None, at: datetime
+    tx: Tx,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    expires_at: datetime | None = None,
+    addresses: Sequence[str] | None = None,
+    at: datetime,
 ) -> Created:
+    """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from."""
     wanted = [scope for scope in SCOPES if scope in set(scopes)]
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise Invalid(f"There is no scope {unknown[0]!r}.", field="scopes", hint=f"Scopes: {', '.join(SCOPES)}.")
@@ -50,6 +58,7 @@ async def create(
         prefix=prefix,
         key_hash=_hash(secret),
         scopes=wanted,
+        addresses=_networks(addresses) if addresses else None,
         created_at=at,
         expires_at=expires_at,
     )
@@ -59,8 +68,8 @@ async def create(
     return Created(row=row, full=f"wq_{prefix}_{secret}")
 
 
-async def authenticate(tx: Tx, full: str, *, at: datetime) -> ApiKey:
-    """The key that is valid now; raises `NotSignedIn`, which tells why only to who holds the secret."""
+async def authenticate(tx: Tx, full: str, *, address: str = "", at: datetime) -> ApiKey:
+    """The key that is valid now and from there; raises `NotSignedIn`, which tells why only to who holds the secret."""
     mark, _, rest = full.partition("_")
     prefix, _, secret = rest.partition("_")
     row = None
@@ -72,7 +81,19 @@ async def authenticate(tx: Tx, full: str, *, at: datetime) -> ApiKey:
         raise NotSignedIn("This API key was revoked.", hint=_HINT)
     if row.expires_at is not None and row.expires_at <= at:
         raise NotSignedIn("This API key has expired.", hint=_HINT)
+    if row.addresses and not _within(address, row.addresses):
+        raise NotSignedIn(
+            "This API key is not taken from this address.", hint="Behind a proxy: is it among trusted_proxies?"
+        )
     return row
+
+
+async def note_use(tx: Tx, used: Mapping[int, datetime]) -> None:
+    """When each was used last, by id. Another process may have seen a later use."""
+    for key_id in sorted(used):
+        at = used[key_id]
+        earlier = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at < at)
+        await tx.execute(update(ApiKey).where(ApiKey.id == key_id, earlier).values(last_used_at=at))
 
 
 async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
@@ -89,6 +110,23 @@ async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
 async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[ApiKey]:
     rows = await tx.execute(select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit))
     return rows.scalars().all()
+
+
+def _networks(addresses: Sequence[str]) -> list[str]:
+    try:
+        return [str(ipaddress.ip_network(one.strip(), strict=False)) for one in addresses]
+    except ValueError:
+        raise Invalid(
+            "One of these is no address.", field="addresses", hint="Examples: 203.0.113.7, 10.0.0.0/8, 2001:db8::/32"
+        ) from None
+
+
+def _within(address: str, networks: Sequence[str]) -> bool:
+    try:
+        plain = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(plain in ipaddress.ip_network(one) for one in networks)
 
 
 def _hash(secret: str) -> str:

@@ -21,7 +21,7 @@ from core.database import Database, DatabaseClock, Tx, is_postgres
 from core.errors import Conflict, Invalid, MasterKeyWrong
 from core.events import CampaignMoved, publish
 from core.keys import MasterKey
-from core.models import Base, Campaign, Installation, Message, Recipient, Sender, UtcDateTime
+from core.models import Base, Campaign, Installation, Message, Recipient, Sender, SignIn, UserLink, UtcDateTime
 
 _KIND = "waqtor-backup"
 _CHUNK = 500
@@ -191,6 +191,7 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
     """Senders and started campaigns are paused, and whom these had not written to is `unknown` until a person
     decides; in the transaction of the restore, so that there is no moment in which anything could leave."""
     now = await DatabaseClock().now(tx)
+    await _sign_out(tx, now)
     paused = (await tx.execute(select(Sender).where(Sender.state == senders.ACTIVE))).scalars().all()
     for sender in paused:
         await senders.move(tx, sender, senders.PAUSED, reason=RESTORED, at=now)
@@ -212,6 +213,12 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
     )
     doubtful += int(waited.rowcount)  # type: ignore[attr-defined]
     return len(paused), doubtful
+
+
+async def _sign_out(tx: Tx, now: datetime) -> None:
+    """Who was signed out since the backup must not be in again, and a link that was used is not good again."""
+    await tx.execute(update(SignIn).where(SignIn.ended_at.is_(None)).values(ended_at=now, ended_why=RESTORED))
+    await tx.execute(update(UserLink).where(UserLink.used_at.is_(None)).values(used_at=now))
 
 
 async def _doubt(tx: Tx, campaign_id: int, *, now: datetime) -> int:

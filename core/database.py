@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,13 @@ Tx = AsyncSession
 """An open transaction. What takes a `tx` never commits it."""
 
 _READ_ONLY = "waqtor_read_only"
+_LAST = "waqtor_last"
+
+
+def before_commit(tx: Tx, work: Callable[[], Awaitable[None]]) -> None:
+    """Done as the last thing of this transaction: for a lock that everybody shares, so that it is taken after all
+    others and held for a moment only."""
+    tx.info.setdefault(_LAST, []).append(work)
 
 
 def _prepare_sqlite(busy_timeout_s: float) -> Any:
@@ -79,6 +86,8 @@ class Database:
         async with self._sessions() as tx, tx.begin():
             await tx.connection()  # on SQLite the write lock: who reads the clock after it does not read it early
             yield tx
+            for work in tx.info.pop(_LAST, ()):
+                await work()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:

@@ -66,3 +66,13 @@ class SchemaBehind(WaqtorError):
 
 class BadSignature(WaqtorError):
     code = "bad_signature"
+
+
+class TooMany(WaqtorError):
+    """Not now; `retry_after_s` says when."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, hint=f"Try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s

@@ -1,10 +1,11 @@
 """Every setting of the platform. Built once by a process, then passed on; never a global."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     # Processes and addresses
     api_host: str = "127.0.0.1"
     api_port: int = 8080
+    trusted_proxies: str = ""
     prefect_host: str = "127.0.0.1"
     prefect_port: int = 4200
     prefect_auth: SecretStr | None = None
@@ -84,6 +86,13 @@ class Settings(BaseSettings):
         """Counted from its intent, a message's request has ended by then."""
         return timedelta(seconds=self.send_by_s + self.request_timeout_s)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        for one in value.replace(",", " ").split():
+            ip_network(one, strict=False)
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -107,6 +116,11 @@ class Settings(BaseSettings):
             if url.startswith(plain):
                 return driver + url.removeprefix(plain)
         return url
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Whose word on where a request comes from is taken."""
+        return tuple(ip_network(one, strict=False) for one in self.trusted_proxies.replace(",", " ").split())
 
     @property
     def key_file(self) -> Path:

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from prefect import flow
 
-from core import bus, health, idempotency, inbox, template_sync
+from core import bus, health, idempotency, inbox, signins, template_sync, throttles
 from flows import runtime
 
 
 @flow(name="housekeeping", flow_run_name="housekeeping")
 async def housekeeping() -> dict[str, int]:
-    """Forget old events, applied webhooks and used idempotency keys; outcomes stay."""
+    """Forget old events, applied webhooks, used idempotency keys and ended sign-ins; outcomes stay."""
     async with runtime.opened() as platform:
         settings = platform.settings
         async with platform.database.reading() as tx:
@@ -21,6 +21,8 @@ async def housekeeping() -> dict[str, int]:
             "idempotency_keys": await idempotency.purge(
                 platform.database, before=now - timedelta(days=settings.idempotency_days)
             ),
+            "sign_ins": await signins.purge(platform.database, at=now),
+            "throttles": await throttles.purge(platform.database, at=now),
         }
 
 

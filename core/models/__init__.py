@@ -1,5 +1,15 @@
 """Every table. Each column says whether it is personal: export, erasure and retention read it here."""
 
+from core.models.access import (
+    AuditEntry,
+    AuditHead,
+    RecoveryCode,
+    RefreshToken,
+    SignIn,
+    Throttle,
+    User,
+    UserLink,
+)
 from core.models.base import Base, BigId, Category, Json, Personal, UtcDateTime, personal, plain
 from core.models.campaigns import (
     Campaign,
@@ -18,6 +28,8 @@ from core.models.senders import Chat, Sender, SenderHour, SenderReceipts
 __all__ = [
     "ApiKey",
     "Attribute",
+    "AuditEntry",
+    "AuditHead",
     "Base",
     "BigId",
     "Campaign",
@@ -40,15 +52,21 @@ __all__ = [
     "Occurrence",
     "Personal",
     "Recipient",
+    "RecoveryCode",
+    "RefreshToken",
     "Schedule",
     "Segment",
     "Sender",
     "SenderHour",
     "SenderReceipts",
+    "SignIn",
     "Suppression",
     "Switch",
     "Template",
     "TemplateVariant",
+    "Throttle",
+    "User",
+    "UserLink",
     "UtcDateTime",
     "personal",
     "plain",

@@ -67,9 +67,11 @@ class ApiKey(Base):
     prefix: Mapped[str] = plain(String(16), unique=True)
     key_hash: Mapped[str] = plain(String(64))
     scopes: Mapped[list[str]] = plain(Json)
+    addresses: Mapped[list[str] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)
     expires_at: Mapped[datetime | None] = plain(UtcDateTime)
     revoked_at: Mapped[datetime | None] = plain(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = plain(UtcDateTime)
 
 
 class IdempotencyKey(Base):

@@ -1,33 +1,12 @@
 """The command line as a person uses it: real processes, and the words of what is refused."""
 
 import json
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Here:
-    """Runs `waqtor` in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WAQTOR_")}
-        return subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=self.folder,
-            env={**clean, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+from terminal import Here
 
 
 @pytest.fixture

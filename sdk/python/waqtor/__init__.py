@@ -1,6 +1,8 @@
 """Python client of WaQtor, the self-hosted WhatsApp automation platform."""
 
 from waqtor.api_keys import ApiKey, NewApiKey
+from waqtor.audit import AuditEntry, AuditVerdict
+from waqtor.auth import Me, SignedIn, SignIn
 from waqtor.campaigns import Campaign, Progress, Recipient
 from waqtor.client import AsyncClient, Client
 from waqtor.contacts import Consent, Contact, Identity, Import, ImportPreview, ReadContact, RejectedRow
@@ -15,6 +17,7 @@ from waqtor.errors import (
     NotSignedIn,
     ServerError,
     TooLarge,
+    TooMany,
     Unavailable,
 )
 from waqtor.events import Event, Events
@@ -24,11 +27,14 @@ from waqtor.segments import Count, Segment
 from waqtor.senders import Sender, SenderHealth
 from waqtor.sending import Sending
 from waqtor.templates import Preview, Template
+from waqtor.users import Link, User
 
 __version__ = "3.0.0.dev0"
 __all__ = [
     "ApiKey",
     "AsyncClient",
+    "AuditEntry",
+    "AuditVerdict",
     "Campaign",
     "Client",
     "Conflict",
@@ -42,7 +48,9 @@ __all__ = [
     "Import",
     "ImportPreview",
     "Invalid",
+    "Link",
     "LogPruned",
+    "Me",
     "Message",
     "NewApiKey",
     "NotAllowed",
@@ -61,7 +69,11 @@ __all__ = [
     "SenderHealth",
     "Sending",
     "ServerError",
+    "SignIn",
+    "SignedIn",
     "Template",
     "TooLarge",
+    "TooMany",
     "Unavailable",
+    "User",
 ]

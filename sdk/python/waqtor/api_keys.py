@@ -18,6 +18,8 @@ class ApiKey(Model):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    addresses: Sequence[str] | None = None
+    last_used_at: datetime | None = None
 
 
 class NewApiKey(ApiKey):
@@ -34,9 +36,12 @@ class ApiKeys(Resource[C]):
         scopes: Sequence[str],
         *,
         expires_at: datetime | None = None,
+        addresses: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[NewApiKey]:
+        """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from."""
         sent = given(name=name, scopes=list(scopes), expires_at=expires_at and expires_at.isoformat())
+        sent |= given(addresses=addresses and list(addresses))
         return write("POST", "/api-keys", NewApiKey, json=sent, key=idempotency_key)
 
     @paged

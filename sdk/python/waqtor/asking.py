@@ -42,6 +42,7 @@ class Ask(Generic[T]):
     fields: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     timeout_s: float | None = None
+    is_repeatable: bool = True
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,6 +13,8 @@ import httpx
 from waqtor import errors
 from waqtor.api_keys import ApiKeys
 from waqtor.asking import Ask, Pages, Sleep, Steps
+from waqtor.audit import Audit
+from waqtor.auth import Auth
 from waqtor.campaigns import Campaigns
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
@@ -22,6 +24,7 @@ from waqtor.segments import Segments
 from waqtor.senders import Senders
 from waqtor.sending import KillSwitch
 from waqtor.templates import Templates
+from waqtor.users import Users
 from waqtor.variants import Variants
 
 T = TypeVar("T")
@@ -35,12 +38,12 @@ class _Manner:
 
     def __init__(self, url: str | None, api_key: str | None, timeout_s: float, retries: int) -> None:
         self.url = (url or os.environ.get("WAQTOR_URL") or "http://127.0.0.1:8080").rstrip("/")
-        key = api_key or os.environ.get("WAQTOR_API_KEY")
-        if not key:
+        key = api_key if api_key is not None else os.environ.get("WAQTOR_API_KEY")
+        if key is None:
             raise errors.NotSignedIn(
                 "An API key is needed.", code="not_signed_in", hint="Give api_key= or set WAQTOR_API_KEY."
             )
-        self.headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        self.headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0))
         self.retries = retries
 
@@ -83,6 +86,7 @@ class _Manner:
 class Client:
     """Every call returns when it is done. `url` and `api_key` default to WAQTOR_URL and WAQTOR_API_KEY.
 
+    An access token of `auth.sign_in` does in place of a key; an empty key is enough to sign in.
     Close it, or use it in a `with` block. `retries` is how often a request is repeated that found no answer.
     """
 
@@ -108,6 +112,9 @@ class Client:
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
+        self.auth = Auth(self)
+        self.users = Users(self)
+        self.audit = Audit(self)
 
     def _send(self, ask: Ask[T]) -> T:
         attempt = 0
@@ -118,7 +125,7 @@ class Client:
             except httpx.TransportError as error:
                 outcome = error
             pause_s = self._manner.pause(attempt, outcome)
-            if _is_done(outcome) or pause_s is None:
+            if _is_done(outcome) or pause_s is None or not ask.is_repeatable:
                 return self._manner.read(ask, outcome)
             time.sleep(pause_s)
             attempt += 1
@@ -180,6 +187,9 @@ class AsyncClient:
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
+        self.auth = Auth(self)
+        self.users = Users(self)
+        self.audit = Audit(self)
 
     async def _send(self, ask: Ask[T]) -> T:
         attempt = 0
@@ -190,7 +200,7 @@ class AsyncClient:
             except httpx.TransportError as error:
                 outcome = error
             pause_s = self._manner.pause(attempt, outcome)
-            if _is_done(outcome) or pause_s is None:
+            if _is_done(outcome) or pause_s is None or not ask.is_repeatable:
                 return self._manner.read(ask, outcome)
             await asyncio.sleep(pause_s)
             attempt += 1

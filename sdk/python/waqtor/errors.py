@@ -32,11 +32,11 @@ class Invalid(Error):
 
 
 class NotSignedIn(Error):
-    """No API key, or one that is unknown, revoked or expired."""
+    """No API key or token, or one that is unknown, revoked or expired."""
 
 
 class NotAllowed(Error):
-    """The API key lacks the scope for this."""
+    """The role or API key lacks the permission for this."""
 
 
 class NotFound(Error):
@@ -53,6 +53,10 @@ class LogPruned(Error):
 
 class TooLarge(Error):
     """The body is larger than the server takes."""
+
+
+class TooMany(Error):
+    """Too many requests, or tries to sign in, also after waiting for a while."""
 
 
 class ServerError(Error):
@@ -75,6 +79,7 @@ _BY_STATUS: Mapping[int, type[Error]] = {
     410: LogPruned,
     413: TooLarge,
     422: Invalid,
+    429: TooMany,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,

@@ -1,0 +1,57 @@
+"""What the routes leave in the audit log: by the permission they demand, so that no route can forget it."""
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.addresses import address_of
+from api.auth import principal_of
+from api.deps import platform_of
+from core import audit
+from core.audit import Happened
+from core.roles import ABOUT_PEOPLE, AUDITED, Permission
+
+
+async def note_doing(request: Request, response: Response, permission: Permission, route: APIRoute) -> None:
+    """In the transaction of the change."""
+    if permission in AUDITED:
+        platform, tx = platform_of(request), request.state.tx
+        audit.record(tx, platform.key, _happened(request, route, response), at=await platform.clock.now(tx))
+
+
+async def note_looking(request: Request, permission: Permission, route: APIRoute) -> None:
+    """Before the answer leaves. A program that reads people is known by its key and reads all day: only what it takes
+    away as a file is noted."""
+    is_person = principal_of(request).kind == "user"
+    is_noted = permission in ABOUT_PEOPLE and (is_person or permission == "contacts.export")
+    if is_noted or permission == "audit.read":
+        platform = platform_of(request)
+        async with platform.database.transaction() as tx:
+            audit.record(tx, platform.key, _happened(request, route, None), at=await platform.clock.now(tx))
+
+
+def _happened(request: Request, route: APIRoute, response: Response | None) -> Happened:
+    return Happened(
+        actor=principal_of(request).ref,
+        action=route.name,
+        subject=_subject(request, route, response),
+        address=address_of(request),
+        request_id=request.state.request_id,
+    )
+
+
+def _subject(request: Request, route: APIRoute, response: Response | None) -> str:
+    """`campaign:7` from the path, or the id of what was made; empty for a list."""
+    if request.path_params:
+        name, value = next(iter(request.path_params.items()))
+        kind = _one_of(route.path_format.partition("/{")[0]) if name == "name" else name.removesuffix("_id")
+        return f"{kind}:{value}"
+    if response is None or response.status_code != 201:
+        return ""
+    made = orjson.loads(bytes(response.body))
+    return f"{_one_of(route.path_format)}:{made['id']}" if "id" in made else ""
+
+
+def _one_of(path: str) -> str:
+    """`sender` for `/api/v3/senders`."""
+    return path.rstrip("/").rsplit("/", 1)[-1].removesuffix("s").replace("-", "_")

@@ -1,0 +1,72 @@
+"""Signing in, people and the audit log through the shipped client."""
+
+import pytest
+
+import waqtor as sdk
+from accounts import PASSWORD
+from serving import Server
+from waqtor import AsyncClient, Client
+
+NEXT = "another marble kettle"
+
+
+async def test_a_person_from_invitation_to_the_end(server: Server, waqtor: AsyncClient) -> None:
+    link = await waqtor.users.invite("noura@example.com", role="viewer")
+    assert link.token not in repr(link)
+    async with AsyncClient("http://waqtor", "", transport=server.transport) as nobody:
+        user = await nobody.auth.accept(link.token, PASSWORD, name="نورة")
+        assert (user.role, user.name) == ("viewer", "نورة")
+        with pytest.raises(sdk.NotSignedIn):
+            await nobody.auth.sign_in("noura@example.com", "not this one")
+        signed_in = await nobody.auth.sign_in("noura@example.com", PASSWORD)
+        assert signed_in.access_token not in repr(signed_in)
+        renewed = await nobody.auth.refresh(signed_in.refresh_token)
+    async with AsyncClient("http://waqtor", renewed.access_token, transport=server.transport) as noura:
+        assert "contacts.read" in (await noura.auth.me()).permissions
+        assert (await noura.auth.change_me(name="Noura")).name == "Noura"
+        with pytest.raises(sdk.NotAllowed):
+            await noura.contacts.create("+966501234567")
+        assert [one.kind for one in await noura.auth.sign_ins()] == ["tokens"]
+        assert (await waqtor.users.change(user.id, role="user")).role == "user"
+        await noura.contacts.create("+966501234567")
+        assert (await noura.auth.begin_totp(PASSWORD)).secret
+        with pytest.raises(sdk.Invalid):
+            await noura.auth.confirm_totp("000000")
+        await noura.auth.drop_totp(PASSWORD)
+        await noura.auth.change_password(PASSWORD, NEXT)
+        with pytest.raises(sdk.NotSignedIn):
+            await noura.auth.me()
+    assert [one.email async for one in waqtor.users.list()] == ["noura@example.com"]
+    assert (await waqtor.users.get(user.id)).last_sign_in_at
+    assert (await waqtor.users.reset_link(user.id)).link
+    assert not (await waqtor.users.drop_second_factor(user.id)).has_second_factor
+    assert (await waqtor.users.sign_out(user.id)).ended == 0
+    assert (await waqtor.users.change(user.id, disabled=True)).state == "disabled"
+    done = [entry.action async for entry in waqtor.audit.list(subject=f"user:{user.id}")]
+    assert {"change_user", "user.joined", "user.password_changed", "sign_in.failed"} <= set(done)
+    assert (await waqtor.audit.verify()).state == "whole"
+
+
+def test_over_a_real_socket_and_at_once(socket_client: Client) -> None:
+    link = socket_client.users.invite("huda@example.com", role="user")
+    url = socket_client._manner.url
+    with Client(url, "") as nobody:
+        nobody.auth.accept(link.token, PASSWORD, name="Huda")
+        first, second = (nobody.auth.sign_in("huda@example.com", PASSWORD) for _ in range(2))
+    with Client(url, first.access_token) as huda:
+        assert len(huda.auth.sign_ins()) == 2
+        huda.auth.end_sign_in(second.sign_in_id)
+        assert huda.auth.end_sign_ins().ended == 1
+        with pytest.raises(sdk.NotSignedIn):
+            huda.auth.sign_out()
+    done = {(entry.actor.split(":")[0], entry.action) for entry in socket_client.audit.list()}
+    assert {("api_key", "invite_user"), ("user", "sign_in")} <= done
+
+
+def test_a_refused_sign_in_is_not_tried_again_by_itself(socket_client: Client) -> None:
+    with Client(socket_client._manner.url, "") as nobody:
+        for _ in range(5):
+            with pytest.raises(sdk.NotSignedIn):
+                nobody.auth.sign_in("nobody@example.com", "not this one")
+        with pytest.raises(sdk.TooMany):
+            nobody.auth.sign_in("nobody@example.com", "not this one")
