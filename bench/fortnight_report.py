@@ -68,7 +68,7 @@ def written(facts: Facts, wrong: Sequence[str], about: str) -> str:
         "|---|---|" + "---|" * len(days),
     ]
     start = facts.began.timestamp()
-    for place, asked in enumerate(plan.senders):
+    for place, caps in enumerate(plan.senders):
         sent = Counter(
             int((row["at"] - start) // DAY_S) for row in accepted(facts) if row["phone_number_id"] == number_of(place)
         )
@@ -76,7 +76,7 @@ def written(facts: Facts, wrong: Sequence[str], about: str) -> str:
         for at, number in busiest(opened_by(facts, number_of(place))):
             day = int((at - start) // DAY_S)
             most[day] = max(most[day], number)
-        limits = ", ".join(f"{name} {value}" for name, value in asked.items() if value) or "-"
+        limits = ", ".join(f"{name} {value}" for name, value in caps.items() if value) or "-"
         cells = [f"{sent[day]}; {most[day]}/{cap_of(facts, place, start + day * DAY_S + 1) or '-'}" for day in days]
         lines.append(f"| {place} | {limits} | " + " | ".join(cells) + " |")
     lines += ["", "## What happened besides", ""]

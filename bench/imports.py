@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from connectors import choose
 from core import import_runs, imports, kept_files, keys, schema
 from core.bootstrap import build
 from core.database import connect
-from core.imports import Asked
+from core.imports import Agreed, Asked
 from core.settings import Settings
 
 _HEADING = ["phone", "name", "tags", "city"]
@@ -54,7 +55,8 @@ async def take(settings: Settings, format: str, stored: str) -> dict[str, Any]:
     platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
     async with platform.database.transaction() as tx:
         at = await platform.clock.now(tx)
-        made = await imports.create(tx, Asked(f"people.{format}", format, "SA", {}), stored=stored, lease_s=30, at=at)
+        asked = Asked(f"people.{format}", format, "SA", {}, consent=Agreed("form", "yes", given_at=at))
+        made = await imports.create(tx, asked, stored=stored, lease_s=30, at=at)
     with child.watched() as used:
         await import_runs.run(platform, made.id)
     async with platform.database.reading() as tx:
@@ -68,8 +70,9 @@ def measure(count: int, database: str, format: str) -> dict[str, Any]:
     with child.installation("imports", database) as settings:
         body = content(count, format)
         stored = kept_files.keep(settings, io.BytesIO(body))
+        load = os.getloadavg()[0]
         found = child.run("bench.imports", str(settings.data_dir), settings.database_url, format, stored)
-    return found | {"what": "ours", "database": database, "format": format, "size_mb": len(body) / 2**20}
+    return found | {"what": "ours", "load": load, "database": database, "format": format, "size_mb": len(body) / 2**20}
 
 
 def peer(count: int, way: str) -> dict[str, Any]:
@@ -77,8 +80,9 @@ def peer(count: int, way: str) -> dict[str, Any]:
     with child.installation("imports", "postgresql") as settings:
         body, path = content(count, "csv"), settings.data_dir / "people.csv"
         path.write_bytes(body)
+        load = os.getloadavg()[0]
         found = child.run("bench.imports_peers", settings.database_url, str(path), way)
-    about = {"what": way, "database": "postgresql", "format": "csv", "size_mb": len(body) / 2**20}
+    about = {"what": way, "load": load, "database": "postgresql", "format": "csv", "size_mb": len(body) / 2**20}
     return found | about | {"rate": count / found["seconds"], "rejected": count - found["created"]}
 
 
@@ -87,15 +91,16 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
         f"# Importing {count:,} contacts",
         "",
         f"{facts}. One process, the code of the API process after an upload ({import_runs.CHUNK} rows a transaction, "
-        f"each synced); all people new, with two tags and an attribute; one number in {_WRONG_EVERY} is none. "
-        "Where the load average is above the number of cores, the machine was busy with other work, and the CPU "
-        "seconds are the surer figure. *by row* and *by copy* are simpler programs (bench/imports_peers.py): one "
-        "upsert for each row, 10,000 rows a transaction, as listmonk does it; COPY into a temporary table and "
-        "upserts from there. They check a number's form only, and keep neither consent nor a report nor where they "
-        "were. CPU seconds are the program's, without PostgreSQL's.",
+        f"each synced); all people new, with two tags, an attribute and evidence of consent; one number in "
+        f"{_WRONG_EVERY} is none. Where the load average (as each began) is above the number of cores, the machine was "
+        "busy with other work, and the CPU seconds are the surer figure. *by row* and *by copy* are simpler programs "
+        "(bench/imports_peers.py): one upsert for each row, 10,000 rows a transaction, as listmonk's importer does it "
+        "(the Go program itself was not run); COPY into a temporary table and upserts from there. They check only a "
+        "number's form, and keep neither consent nor a report nor where they were. CPU seconds are the program's, "
+        "without PostgreSQL's.",
         "",
     ]
-    heading = "what, format, MB, database, rows/s, seconds, CPU s, taken; not, MB before; most, MB by quarter"
+    heading = "what, format, MB, database, load, rows/s, seconds, CPU s, taken; not, MB before; most, MB by quarter"
     lines += child.table(
         heading.split(", "),
         [
@@ -104,6 +109,7 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
                 one["format"],
                 f"{one['size_mb']:.1f}",
                 one["database"],
+                f"{one['load']:.1f}",
                 f"{one['rate']:,.0f}",
                 f"{one['seconds']:.1f}",
                 f"{one['cpu_s']:.1f}",

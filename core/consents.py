@@ -174,6 +174,17 @@ async def grant(
         settled[line.identity_hash] = line.action == "granted" or line.recorded_at >= given_at
     new = [one for one in wanted if not settled.get(one)]
     if new:
-        said = {"purpose": purpose, "action": "granted", "source": source, "wording": wording, "given_at": given_at}
-        await tx.execute(insert(Consent), [{"identity_hash": one, "recorded_at": at, **said} for one in new])
+        cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
+        await bulk.run(
+            tx,
+            "INSERT INTO consents (identity_hash, purpose, action, source, wording, given_at, recorded_at) "
+            f"SELECT r.hash, :purpose, 'granted', :source, :wording, {cast(':given_at')}, {bulk.now(tx)} "
+            f"FROM {bulk.table(tx, hash='text')}",
+            ({"hash": one} for one in new),
+            purpose=purpose,
+            source=source,
+            wording=wording,
+            given_at=given_at,
+            now=at,
+        )
     return len(new)
