@@ -26,6 +26,7 @@ from api import (
     imports,
     links,
     logs,
+    media,
     messages,
     people,
     preflight,
@@ -53,6 +54,7 @@ from core.outbox import Outbox
 from core.passwords import Passwords
 from core.ports import Clock, Connectors, Jobs
 from core.settings import Settings
+from core.transfers import Transfers
 
 _RELAY_S = 0.05
 _RELAY_RETRY_S = 1.0
@@ -76,6 +78,7 @@ TAGS = [
     {"name": "campaigns", "description": "One message to an audience, and what became of it for each person."},
     {"name": "sending", "description": "The kill switch for everything that leaves."},
     {"name": "messages", "description": "What was written, in both directions; one message or many to write."},
+    {"name": "media", "description": "Files that go with messages, ours and theirs."},
     {"name": "events", "description": "What happened, in order and without a gap."},
     {"name": "api-keys", "description": "Keys by which programs come in."},
     {"name": "auth", "description": "Signing in, and one's own account."},
@@ -106,6 +109,8 @@ ROUTERS = (
     preflight.router,
     sending.router,
     messages.router,
+    media.taking,
+    media.router,
     events.router,
     api_keys.router,
     accounts.entering,
@@ -148,6 +153,7 @@ def create_app(
             app.state.background = Background()
             app.state.importing = Importing(platform)
             app.state.outbox = Outbox(platform)
+            app.state.transfers = Transfers(platform, then=app.state.outbox.wake)
             app.state.passwords = Passwords()
             app.state.uses = Uses(platform)
             stack.push_async_callback(app.state.uses.write)
@@ -156,6 +162,7 @@ def create_app(
             await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
             await stack.enter_async_context(_beside(app.state.importing.run()))
             await stack.enter_async_context(_beside(app.state.outbox.run()))
+            await stack.enter_async_context(_beside(app.state.transfers.run()))
             if platform.database.is_postgres:
                 await stack.enter_async_context(_beside(_relay(platform)))
             collector.leave_alone_what_is_loaded()

@@ -55,7 +55,7 @@ async def import_contacts(request: Request, platform: PlatformDep) -> Response:
     `consent` each person taken has a line in the ledger of consents, but for whom has opted out. A file that is not
     done within 5 seconds is answered with 202; its `state` and `rows` tell how far it is.
     """
-    upload = await receive(request, limit=platform.settings.max_upload_bytes)
+    upload = await _received(request, platform)
     ask = asked(request, _ROUTE, upload.digest)
     begun = await _begin(platform, upload, ask)
     if isinstance(begun, Answer):
@@ -73,6 +73,15 @@ async def import_contacts(request: Request, platform: PlatformDep) -> Response:
         async with platform.database.transaction() as tx:
             await idempotency.remember(tx, platform.key, ask, answer, at=await platform.clock.now(tx))
     return Response(answer.body, status_code=answer.status, media_type="application/json")
+
+
+async def _received(request: Request, platform: Platform) -> Upload:
+    return await receive(
+        request,
+        limit=platform.settings.max_upload_bytes,
+        default_name="contacts.csv",
+        too_large="Split it: each part may be taken by itself. Or raise WAQTOR_MAX_UPLOAD_BYTES.",
+    )
 
 
 def _hint(shown: ImportReport) -> str | None:
@@ -124,7 +133,7 @@ async def _asked_for(platform: Platform, upload: Upload) -> Asked:
 )
 async def preview_import(request: Request, platform: PlatformDep) -> ImportPreview:
     """What a file would come to, by its first 1,000 rows. Nothing is written."""
-    upload = await receive(request, limit=platform.settings.max_upload_bytes)
+    upload = await _received(request, platform)
     asked_for = await _asked_for(platform, upload)
     stored = await asyncio.to_thread(kept_files.keep, platform.settings, upload.file.file)
     try:

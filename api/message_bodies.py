@@ -37,21 +37,24 @@ class TemplateIn(Body):
 
 
 class MediaIn(Body):
-    """A file that WhatsApp fetches from `link`."""
+    """A file: uploaded here before (`POST /api/v3/media`), or one that WhatsApp fetches from `link`."""
 
     type: Literal["image", "document", "audio", "video", "sticker"]
-    link: Annotated[Str, Field(max_length=2000, pattern=r"^https?://[^\s/]+\S*$")] = Field(
-        examples=["https://shop.example/receipt.pdf"]
+    media_id: _Id | None = Field(default=None, description="Or give `link`.", examples=[None])
+    link: Annotated[Str, Field(max_length=2000, pattern=r"^https?://[^\s/]+\S*$")] | None = Field(
+        default=None, description="Or give `media_id`.", examples=["https://shop.example/receipt.pdf"]
     )
     caption: Annotated[Str, Field(max_length=MAX_CAPTION)] | None = Field(
         default=None, description="Of an image, video or document.", examples=["Your receipt"]
     )
     filename: Annotated[Str, Field(max_length=240)] | None = Field(
-        default=None, description="Of a document.", examples=["receipt.pdf"]
+        default=None, description="Of a document. Not given: as it was uploaded.", examples=["receipt.pdf"]
     )
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> "MediaIn":
+        if (self.media_id is None) == (self.link is None):
+            raise ValueError("a file has a media_id or a link, and not both")
         if self.caption is not None and self.type in ("audio", "sticker"):
             raise ValueError(f"{self.type} has no caption")
         if self.filename is not None and self.type != "document":
@@ -59,7 +62,9 @@ class MediaIn(Body):
         return self
 
     def content(self) -> Content:
-        return Media(type=self.type, link=self.link, caption=self.caption, filename=self.filename)
+        return Media(
+            type=self.type, media_id=self.media_id, link=self.link, caption=self.caption, filename=self.filename
+        )
 
 
 class LocationIn(Body):

@@ -11,12 +11,14 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Tx, Work, after_commit
 from api.errors import documented, first_wrong
 from api.idempotent import DOCUMENTED, Once
+from api.media import MediaOut
 from api.message_bodies import MessageIn
 from api.pages import Page, PlaceDep, page
 from core import contacts, messages, outgoing
 from core.errors import WaqtorError
 from core.models import Message
 from core.outbox import Outbox
+from core.transfers import Transfers
 
 router = APIRouter(prefix="/api/v3/messages", tags=["messages"], route_class=Once)
 
@@ -142,10 +144,12 @@ def _taken(index: int, what: Message | WaqtorError) -> TakenOut:
 
 
 def waking(request: Request) -> Work:
-    """What was queued leaves at once."""
+    """What was queued leaves at once, as soon as its file is uploaded."""
     outbox: Outbox = request.app.state.outbox
+    transfers: Transfers = request.app.state.transfers
 
     async def wake() -> None:
+        transfers.wake()
         outbox.wake()
 
     return wake
@@ -155,6 +159,12 @@ def waking(request: Request) -> Work:
 async def get_message(message_id: Id, tx: Tx) -> MessageOut:
     """One message, and what became of it."""
     return show(await messages.get(tx, message_id))
+
+
+@router.get("/{message_id}/media", dependencies=[Depends(needs("messages.read"))], responses=documented(404))
+async def get_message_media(message_id: Id, tx: Tx) -> MediaOut:
+    """The file that goes, went or came with a message; its contents are at `/api/v3/media/{media_id}/content`."""
+    return MediaOut.model_validate(await messages.media_of(tx, message_id))
 
 
 @router.get("", dependencies=[Depends(needs("messages.read"))], responses=documented(404))

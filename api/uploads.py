@@ -25,16 +25,13 @@ class Upload:
     file: UploadFile
     fields: dict[str, str]
     digest: "hashlib._Hash"
-
-    @property
-    def filename(self) -> str:
-        return (self.file.filename or "contacts.csv").replace("\0", "")
+    filename: str
 
 
-async def receive(request: Request, *, limit: int) -> Upload:
+async def receive(request: Request, *, limit: int, default_name: str, too_large: str) -> Upload:
     """Reading stops at the limit."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Invalid("A file is needed, as multipart/form-data.", field="file", hint="curl -F file=@contacts.csv …")
+        raise Invalid("A file is needed, as multipart/form-data.", field="file", hint=f"curl -F file=@{default_name} …")
 
     async def stream() -> AsyncIterator[bytes]:
         async for piece in pieces(request, limit=limit + _FRAME_BYTES):
@@ -49,13 +46,14 @@ async def receive(request: Request, *, limit: int) -> Upload:
         raise TooLarge(
             f"The file is larger than {limit:,} bytes.",
             field="file",
-            hint="Split it: each part may be taken by itself. Or raise WAQTOR_MAX_UPLOAD_BYTES.",
+            hint=too_large,
         ) from None
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise Invalid("There is no file in the field 'file'.", field="file")
     fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-    return Upload(file, fields, await _digest(file, fields))
+    filename = (file.filename or default_name).replace("\0", "")
+    return Upload(file, fields, await _digest(file, fields), filename)
 
 
 async def _digest(file: UploadFile, fields: dict[str, str]) -> "hashlib._Hash":

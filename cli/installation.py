@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from cli.settings import load_settings
-from core import apikeys, audit, idempotency, keys, schema, senders, totp
+from core import apikeys, audit, idempotency, keys, media, media_files, schema, senders, totp
 from core import backup as backups
 from core.audit import Happened
 from core.database import DatabaseClock, connect
@@ -51,16 +51,23 @@ def db_check(_: argparse.Namespace) -> int:
 
 def backup(asked: argparse.Namespace) -> int:
     async def run() -> backups.Written:
-        database = connect(load_settings())
+        settings = load_settings()
+        database = connect(settings)
         try:
             await schema.require_current(database)
-            return await backups.write(database, asked.file, at=datetime.now(UTC))
+            now = datetime.now(UTC)
+            return await backups.write(database, settings, asked.file, at=now, with_media=not asked.without_media)
         finally:
             await database.close()
 
     with console.status(f"Writing {asked.file.name} …"):
         written = asyncio.run(run())
-    console.print(f"{written.rows:,} rows of schema {written.revision} are in {asked.file}.", soft_wrap=True)
+    what = f"{written.rows:,} rows of schema {written.revision} and {written.files:,} files of media"
+    console.print(f"{what} are in {asked.file}.", soft_wrap=True)
+    if asked.without_media:
+        console.print(f"The media are not in it: keep {media_files.folder(load_settings())} too.", soft_wrap=True)
+    if written.missing:
+        console.print(f"{written.missing:,} files of media are not on this machine, and not in it.")
     console.print(f"Keep {load_settings().key_file} with it, in another place: without it the tokens cannot be read.")
     return 0
 
@@ -73,7 +80,7 @@ def restore(asked: argparse.Namespace) -> int:
         database = connect(settings)
         try:
             await schema.require_current(database)
-            return await backups.read(database, keys.load(settings.key_file), asked.file)
+            return await backups.read(database, settings, keys.load(settings.key_file), asked.file)
         finally:
             await database.close()
 
@@ -81,7 +88,14 @@ def restore(asked: argparse.Namespace) -> int:
         raise Invalid(f"There is no file {asked.file}.", field="file")
     with console.status(f"Reading {asked.file.name} …"):
         restored = asyncio.run(run())
-    console.print(f"{restored.rows:,} rows are back. {restored.senders} senders are paused.")
+    console.print(
+        f"{restored.rows:,} rows and {restored.files:,} files are back. {restored.senders} senders are paused."
+    )
+    if restored.missing:
+        console.print(
+            f"{restored.missing:,} files of media are neither in it nor in {media_files.folder(settings)}: "
+            f"their rows say {media.LOST}."
+        )
     if restored.unknown:
         console.print(
             f"{restored.unknown:,} people of started campaigns may have been written to since the backup: they are "

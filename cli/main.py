@@ -9,6 +9,7 @@ from pathlib import Path
 from cli import installation, remote
 from cli.audit import audit_verify
 from cli.contacts import add_import, contacts_import
+from cli.media import add_get, add_upload, media_delete, media_get, media_list, media_upload
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
 from cli.schedules import add_schedule, campaigns_occurrences, campaigns_schedule, campaigns_unschedule
 from cli.segments import segments_count, segments_create, segments_list
@@ -140,9 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--people", type=int, default=1000)
     add("doctor", "what is missing here, and how to get it", _doctor)
 
-    add("backup", "write everything the database holds into one file", installation.backup).add_argument(
-        "file", type=Path, help="the master key is not in it: keep a copy of that elsewhere"
-    )
+    backing = add("backup", "write the database and the media into one file", installation.backup)
+    backing.add_argument("file", type=Path, help="the master key is not in it: keep a copy of that elsewhere")
+    backing.add_argument("--without-media", action="store_true", help="leave out the files that go with messages")
     add("restore", "fill a new, migrated database from a backup", installation.restore).add_argument("file", type=Path)
     database = group("db", "the database")
     add("upgrade", "bring the schema to what this version needs", installation.db_upgrade, database)
@@ -210,6 +211,13 @@ def _parser() -> argparse.ArgumentParser:
     single = group("messages", "messages to one person")
     add_send(add("send", "send one message, and see what becomes of it", messages_send, single))
     add("show", "what became of a message", messages_show, single).add_argument("id", type=int)
+    files = group("media", "files that go with messages")
+    add_upload(add("upload", "take a file, for messages and templates", media_upload, files))
+    add("list", "all files, ours and theirs", media_list, files)
+    add_get(add("get", "save a file here", media_get, files))
+    add("delete", "delete a file; what was sent stays with the people", media_delete, files).add_argument(
+        "id", type=int
+    )
     return parser
 
 

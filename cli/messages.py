@@ -1,9 +1,11 @@
 """`waqtor messages …` and the test of a campaign: one message, watched until its outcome is known."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from cli.connected import connected, console
+from cli.media import uploaded
 from cli.templates import pair
 from core.reasons import explained
 from waqtor import Client
@@ -18,6 +20,10 @@ def add_send(sending: argparse.ArgumentParser) -> None:
     content = sending.add_mutually_exclusive_group(required=True)
     content.add_argument("--text")
     content.add_argument("--template", type=int, metavar="ID")
+    content.add_argument("--file", type=Path, metavar="FILE", help="an image, a document, audio, video or a sticker")
+    content.add_argument("--media", type=int, metavar="ID", help="a file that was uploaded before")
+    sending.add_argument("--caption", help="of a file")
+    sending.add_argument("--as-document", action="store_true", help="send a file as a document, whatever it is")
     sending.add_argument("--value", action="append", default=[], metavar="NAME=VALUE", help="of the template")
     sending.add_argument("--purpose", default="service", help="other than service, the person must have agreed to it")
 
@@ -32,7 +38,7 @@ def add_test(testing: argparse.ArgumentParser) -> None:
 def messages_send(asked: argparse.Namespace) -> int:
     """Returns 1 where it is not sent when the waiting ends."""
     with connected() as client:
-        sent = client.messages.send(asked.sender, _content(asked), to=asked.to, purpose=asked.purpose)
+        sent = client.messages.send(asked.sender, _content(client, asked), to=asked.to, purpose=asked.purpose)
         return _outcome(client, sent)
 
 
@@ -48,9 +54,13 @@ def messages_show(asked: argparse.Namespace) -> int:
         return _told(client.messages.get(asked.id))
 
 
-def _content(asked: argparse.Namespace) -> dict[str, Any]:
+def _content(client: Client, asked: argparse.Namespace) -> dict[str, Any]:
     if asked.text is not None:
         return {"type": "text", "body": asked.text}
+    if asked.file is not None or asked.media is not None:
+        file = uploaded(client, asked.file) if asked.file is not None else client.media.get(asked.media)
+        kind = "document" if asked.as_document else file.kind
+        return {"type": kind, "media_id": file.id} | ({"caption": asked.caption} if asked.caption else {})
     return {"type": "template", "template_id": asked.template, "variables": dict(map(pair, asked.value))}
 
 

@@ -1,8 +1,10 @@
 """WhatsApp Cloud API: one business number."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ from connectors import cloud_history, cloud_templates
 from connectors.cloud_content import body_of
 from connectors.cloud_errors import from_answer
 from connectors.cloud_http import Attempt, GuardedSession, NotWritten, attempt_in_progress, open_session
+from core import media_types
 from core.ports import (
     Accepted,
     AccountTemplate,
@@ -28,18 +31,17 @@ from core.ports import (
     SenderConfig,
     SenderHealth,
     SendError,
+    SessionLost,
 )
 
-MB: Final = 1024 * 1024
 HISTORY_PAGES: Final = 10
 TEMPLATE_PAGES: Final = 100  # of 100 each; Meta allows an account 6,000 templates
-MEDIA_BYTES: Final = {
-    "image": 5 * MB,
-    "audio": 16 * MB,
-    "video": 16 * MB,
-    "document": 100 * MB,
-    "sticker": MB // 2,
-}
+MEDIA_BYTES: Final = {kind: most for kind, (most, _) in media_types.KINDS.items()}
+MEDIA_HOST: Final = "lookaside.fbsbx.com"
+UNKNOWN_OBJECT: Final = 100
+PIECE_BYTES: Final = 64 * 1024
+LARGEST_ANSWER: Final = 8 * 1024 * 1024
+STALLED_S: Final = 30.0  # a transfer may take long, but not without a byte
 CAPABILITIES: Final = Capabilities(
     content=frozenset(("text", "template", "buttons", "location", "reaction", "contacts", *MEDIA_BYTES)),
     receipts=frozenset(("sent", "delivered", "read", "failed")),
@@ -73,6 +75,9 @@ class CloudConnector:
         self._session = session if session is not None else open_session()
         self._owns_session = session is None
         self._timeout_s = request_timeout_s
+        self._transfer_timeout = aiohttp.ClientTimeout(
+            total=None, connect=request_timeout_s, sock_read=max(STALLED_S, request_timeout_s)
+        )
         self._base = base_url.rstrip("/")
         self._number = f"{self._base}/{sender.phone_number_id}"
         self._account = f"{self._base}/{quote(sender.waba_id, safe='')}"
@@ -175,25 +180,47 @@ class CloudConnector:
         read = {"messaging_product": "whatsapp", "status": "read", "message_id": provider_id}
         await self._graph("POST", str(self._messages_url), json=read)
 
-    async def upload_media(self, data: bytes, *, mime_type: str, filename: str) -> str:
+    async def upload_media(self, file: Path, *, mime_type: str, filename: str) -> str:
         form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
-        form.add_field("file", data, content_type=mime_type, filename=filename)
-        answer = await self._graph("POST", f"{self._number}/media", form=form)
-        media_id = answer.get("id")
-        if not isinstance(media_id, str):
+        with await asyncio.to_thread(file.open, "rb") as content:
+            form.add_field("file", content, content_type=mime_type, filename=filename)
+            body = await self._call("POST", URL(f"{self._number}/media"), data=form, timeout=self._transfer_timeout)
+        handle = _json(body).get("id")
+        if not isinstance(handle, str) or not handle:
             raise Retryable("no_answer", "the upload was answered without an id")
-        return media_id
+        return handle
 
-    async def fetch_media(self, media_id: str) -> bytes:
-        place = await self._graph("GET", f"{self._base}/{quote(media_id, safe='')}")
-        url = self._trusted(place.get("url"))
-        return await self._call("GET", url, limit=MEDIA_BYTES["document"])
+    async def fetch_media(self, handle: str, *, limit: int) -> AsyncIterator[bytes]:
+        try:
+            place = await self._graph("GET", f"{self._base}/{quote(handle, safe='')}")
+        except (SessionLost, PermanentContent) as refused:
+            if refused.provider_code != UNKNOWN_OBJECT:
+                raise
+            raise PermanentContent("media_gone", refused.detail, provider_code=UNKNOWN_OBJECT) from None
+        address, failure, size = self._trusted(place.get("url")), None, 0
+        try:
+            async with self._session.get(
+                address, headers=self._authorization, timeout=self._transfer_timeout, allow_redirects=False
+            ) as response:
+                if response.status == 401:
+                    raise from_answer(401, b"")
+                if response.status != 200:  # the address lives for minutes; the next attempt asks for another
+                    raise Retryable("no_answer", f"HTTP {response.status}")
+                async for piece in response.content.iter_chunked(PIECE_BYTES):
+                    size += len(piece)
+                    if size > limit:
+                        raise PermanentContent("media_too_large", f"larger than {limit} bytes")
+                    yield piece
+        except (aiohttp.ClientError, OSError) as broken:
+            failure = Retryable("no_answer", type(broken).__name__)
+        if failure is not None:  # raised here so that no exception of the client, which knows the token, hangs on it
+            raise failure
 
     def _trusted(self, address: object) -> URL:
-        """The token goes to where Graph itself points, but never in the clear to another host."""
+        """The token goes to Graph itself, or to where Meta keeps media, and nowhere else."""
         try:
             url = URL(address if isinstance(address, str) else "")
-            if url.host and (url.scheme == "https" or url.origin() == self._origin):
+            if url.host and (url.origin() == self._origin or (url.scheme == "https" and url.host == MEDIA_HOST)):
                 return url
         except ValueError:
             pass
@@ -210,18 +237,10 @@ class CloudConnector:
         *,
         params: Mapping[str, str] | None = None,
         json: dict[str, Any] | None = None,
-        form: aiohttp.FormData | None = None,
     ) -> dict[str, Any]:
         """A call that does no harm when made twice: where no answer comes, `Retryable`."""
-        data = orjson.dumps(json) if json is not None else form
-        body = await self._call(method, URL(url), params=params, data=data, is_json=json is not None)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
-            raise Retryable("no_answer", "the answer was not JSON")
-        return document
+        data = None if json is None else orjson.dumps(json)
+        return _json(await self._call(method, URL(url), params=params, data=data, is_json=json is not None))
 
     async def _call(
         self,
@@ -231,9 +250,9 @@ class CloudConnector:
         params: Mapping[str, str] | None = None,
         data: bytes | aiohttp.FormData | None = None,
         is_json: bool = False,
-        limit: int = 8 * MB,
+        timeout: aiohttp.ClientTimeout | None = None,
     ) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
+        timeout = timeout or aiohttp.ClientTimeout(total=self._timeout_s)
         headers = self._json_headers if is_json else self._authorization
         failure: SendError
         try:
@@ -241,10 +260,10 @@ class CloudConnector:
                 method, url, params=params, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 body = bytearray()
-                async for chunk in response.content.iter_chunked(64 * 1024):
+                async for chunk in response.content.iter_chunked(PIECE_BYTES):
                     body += chunk
-                    if len(body) > limit:
-                        raise PermanentContent("media_unusable", f"larger than {limit} bytes")
+                    if len(body) > LARGEST_ANSWER:
+                        raise PermanentContent("refused", f"an answer larger than {LARGEST_ANSWER} bytes")
                 if 200 <= response.status < 300:
                     return bytes(body)
                 failure = from_answer(response.status, bytes(body), response.headers.get("Retry-After"))
@@ -262,6 +281,16 @@ def _broken(attempt: Attempt, broken: Exception) -> SendError:
     if attempt.late:
         return Expired("expired", "send_by had passed before a byte was written")
     return Retryable("not_connected", name)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise Retryable("no_answer", "the answer was not JSON")
+    return document
 
 
 def _message_id(answer: bytes) -> str | None:

@@ -79,7 +79,7 @@ def _template(content: Template) -> Body:
     components: list[Body] = []
     above = [_text(slot.value, slot.name) for slot in content.slots if slot.place == "header"]
     if content.header is not None:
-        above = [_header(content.header)]
+        above = [_header(content.header, content.handle)]
     if above:
         components.append({"type": "header", "parameters": above})
     if content.parameters:
@@ -104,17 +104,21 @@ def _button(slot: Parameter) -> Body:
     return {"type": "button", "sub_type": slot.place, "index": str(slot.index), "parameters": [value]}
 
 
-def _header(header: Header) -> Body:
-    media: Body = {"id": header.media_id} if header.media_id else {"link": header.link}
+def _header(header: Header, handle: str | None) -> Body:
+    media: Body = _file(handle, header.link)
     if header.filename:
         media["filename"] = header.filename
     return {"type": header.type, header.type: media}
 
 
+def _file(handle: str | None, link: str | None) -> Body:
+    if (handle is None) == (link is None):
+        raise PermanentContent("bad_parameter", "a file is either with WhatsApp or behind a link")
+    return {"id": handle} if handle else {"link": link}
+
+
 def _media(content: Media) -> Body:
-    if (content.media_id is None) == (content.link is None):
-        raise PermanentContent("bad_parameter", "media needs an uploaded id or a link, and not both")
-    part: Body = {"id": content.media_id} if content.media_id else {"link": content.link}
+    part: Body = _file(content.handle, content.link)
     if content.caption and content.type in ("image", "video", "document"):
         part["caption"] = content.caption
     if content.filename and content.type == "document":

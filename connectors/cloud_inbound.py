@@ -1,14 +1,18 @@
 """What a person sent, out of Meta's shape. Whatever we cannot read is kept by its kind, never refused."""
 
+import base64
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from core.content import Card, Contacts, Content, Location, Media, Other, Reaction, Text
-from core.ports import Address
+from core.ports import Address, Attached
 
 TEXT_MAX: Final = 4096
 CAPTION_MAX: Final = 1024
+FILENAME_MAX: Final = 240
+MIME_TYPE_MAX: Final = 120
+HANDLE_MAX: Final = 200
 MEDIA: Final = frozenset(("image", "video", "audio", "document", "sticker"))
 
 
@@ -74,16 +78,35 @@ def _reply(part: dict[str, Any]) -> Text | None:
     return _text(reply.get("title")) if isinstance(reply, dict) else None
 
 
+def attached(message: dict[str, Any]) -> Attached | None:
+    """The file that came with it. Meta writes its hash in base64, here and there in hex."""
+    kind = message.get("type")
+    part = message.get(kind) if isinstance(kind, str) and kind in MEDIA else None
+    handle = _string(part.get("id")) if isinstance(part, dict) else None
+    if handle is None or not isinstance(part, dict) or len(handle) > HANDLE_MAX:
+        return None
+    mime_type = _string(part.get("mime_type")) or "application/octet-stream"
+    return Attached(handle, mime_type[:MIME_TYPE_MAX], _digest(part.get("sha256")))
+
+
+def _digest(written: object) -> str | None:
+    if not isinstance(written, str):
+        return None
+    try:
+        found = bytes.fromhex(written) if len(written) == 64 else base64.b64decode(written, validate=True)
+    except ValueError:
+        return None
+    return found.hex() if len(found) == 32 else None
+
+
 def _media(kind: str, part: dict[str, Any]) -> Media | None:
-    media_id = _string(part.get("id"))
-    if media_id is None:
+    if _string(part.get("id")) is None:
         return None
     caption = _string(part.get("caption"))
     return Media(
         type=cast(Any, kind),
-        media_id=media_id,
         caption=caption[:CAPTION_MAX] if caption else None,
-        filename=_string(part.get("filename")),
+        filename=(_string(part.get("filename")) or "")[:FILENAME_MAX] or None,
     )
 
 

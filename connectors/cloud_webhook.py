@@ -11,7 +11,7 @@ import orjson
 
 from connectors.cloud_content import client_id_of
 from connectors.cloud_errors import from_code, from_error
-from connectors.cloud_inbound import addresses_of, content_of
+from connectors.cloud_inbound import addresses_of, attached, content_of
 from connectors.cloud_templates import CATEGORY_UPDATE, STATUS_UPDATE, change_of
 from core.errors import BadSignature, Invalid
 from core.ports import (
@@ -178,6 +178,7 @@ def _inbound(message: Json, contacts: list[Json], number_id: str) -> Inbound | N
         content=content_of(message),
         reply_to=reply_to if isinstance(reply_to, str) else None,
         at=at,
+        attached=attached(message),
     )
 
 

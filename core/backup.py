@@ -1,7 +1,8 @@
 """One file with everything the database holds, readable by either database; and the way back.
 
 A gzipped file of JSON lines: first what it is, then row after row, each `[table, {column: value}]`, in an order in
-which no row refers to a later one. The master key is not in it: a copy of that is kept elsewhere.
+which no row refers to a later one; then the files that go with messages. The master key is not in it: a copy of that
+is kept elsewhere.
 """
 
 import base64
@@ -16,12 +17,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Table, func, insert, literal, select, text, tuple_, update
 
-from core import campaigns, planning, schema, senders
+from core import backup_files, campaigns, planning, schema, senders
 from core.database import Database, DatabaseClock, Tx, is_postgres
 from core.errors import Conflict, Invalid, MasterKeyWrong
 from core.events import CampaignMoved, publish
 from core.keys import MasterKey
 from core.models import Base, Campaign, Installation, Message, Recipient, Sender, SignIn, UserLink, UtcDateTime
+from core.settings import Settings
 
 _KIND = "waqtor-backup"
 _CHUNK = 500
@@ -31,22 +33,31 @@ RESTORED = "restored"
 
 @dataclass(frozen=True, slots=True)
 class Written:
+    """`missing` files have a row, but are not on this machine's disk."""
+
     rows: int
     revision: str
+    files: int
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`senders` were paused; `unknown` people may have been written to since the backup."""
+    """`senders` were paused; `unknown` people may have been written to since the backup; the contents of `missing`
+    files were not in it."""
 
     rows: int
     senders: int
     unknown: int
+    files: int
+    missing: int
 
 
-async def write(database: Database, file: Path, *, at: datetime) -> Written:
+async def write(
+    database: Database, settings: Settings, file: Path, *, at: datetime, with_media: bool = True
+) -> Written:
     """A snapshot of one moment, while everything goes on. The file appears whole or not at all, for its owner only."""
-    rows = 0
+    rows = files = 0
     revision = await schema.current(database) or ""
     part = file.with_name(file.name + ".part")
     part.touch(mode=0o600)
@@ -61,10 +72,16 @@ async def write(database: Database, file: Path, *, at: datetime) -> Written:
                     async for row in _rows(tx, table):
                         out.write(orjson.dumps([table.name, row]) + b"\n")
                         rows += 1
+                wanted = await backup_files.named(tx) if with_media else []
+            for sha256 in wanted:
+                before = files
+                for piece in backup_files.pieces(settings, sha256):
+                    out.write(orjson.dumps([backup_files.NAME, piece]) + b"\n")
+                    files = before + 1
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
-    return Written(rows=rows, revision=revision)
+    return Written(rows=rows, revision=revision, files=files, missing=len(wanted) - files)
 
 
 async def _rows(tx: Tx, table: Table) -> AsyncIterator[dict[str, Any]]:
@@ -93,7 +110,7 @@ def _plain(value: Any) -> Any:
 # ---- the way back -------------------------------------------------------------------------------------------
 
 
-async def read(database: Database, key: MasterKey, file: Path) -> Restored:
+async def read(database: Database, settings: Settings, key: MasterKey, file: Path) -> Restored:
     """Fill an empty, migrated database, all of it or nothing, and make it safe: since the backup others may have
     been written to. Raises `Invalid` for a file that is none of ours or broken, `Conflict` where the database is not
     empty, `MasterKeyWrong` where the key is not the backup's."""
@@ -102,10 +119,11 @@ async def read(database: Database, key: MasterKey, file: Path) -> Restored:
             _check(orjson.loads(lines.readline()), await schema.current(database))
             async with database.transaction() as tx:
                 await _require_empty(tx)
-                rows = await _fill(tx, lines)
+                rows, restored = await _fill(tx, settings, lines)
                 await _require_key(tx, key)
+                missing = await backup_files.miss(tx, settings, restored)
                 paused, doubtful = await _make_safe(tx)
-                return Restored(rows=rows, senders=paused, unknown=doubtful)
+                return Restored(rows=rows, senders=paused, unknown=doubtful, files=len(restored), missing=missing)
     except (OSError, EOFError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as broken:
         raise Invalid(f"{file.name} is no whole backup of WaQtor ({type(broken).__name__}).", field="file") from None
 
@@ -137,12 +155,17 @@ async def _require_key(tx: Tx, key: MasterKey) -> None:
         )
 
 
-async def _fill(tx: Tx, lines: gzip.GzipFile) -> int:
+async def _fill(tx: Tx, settings: Settings, lines: gzip.GzipFile) -> tuple[int, set[str]]:
+    """How many rows, and the hashes of the files."""
     tables = Base.metadata.tables
     for made in _MADE_BY_MIGRATION:  # the backup has them too
         await tx.execute(tables[made].delete())
     number = 0
+    restored: set[str] = set()
     for name, rows in groupby(map(orjson.loads, lines), key=lambda line: str(line[0])):
+        if name == backup_files.NAME:
+            restored = backup_files.restore(settings, (piece for _, piece in rows))
+            continue
         table = tables[name]
         for chunk in _chunks(row for _, row in rows):
             values = [{column.name: _typed(column, row[column.name]) for column in table.columns} for row in chunk]
@@ -150,7 +173,7 @@ async def _fill(tx: Tx, lines: gzip.GzipFile) -> int:
             number += len(chunk)
     if is_postgres(tx):
         await _set_counters(tx)
-    return number
+    return number, restored
 
 
 def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

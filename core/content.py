@@ -1,5 +1,6 @@
 """What a message says. One tagged union, stored as JSON and handed to a connector as it is."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -18,11 +19,13 @@ class Text(_Part):
 
 
 class Media(_Part):
-    """Exactly one of `media_id` (uploaded before) and `link` (fetched by WhatsApp) is set."""
+    """`media_id` is that of a file of ours, or `link` is where WhatsApp fetches it. `handle` is WhatsApp's id of our
+    file, known when it is handed over."""
 
     type: Literal["image", "video", "audio", "document", "sticker"]
-    media_id: str | None = None
+    media_id: int | None = None
     link: str | None = None
+    handle: str | None = None
     caption: Annotated[str, Field(max_length=MAX_CAPTION)] | None = None
     filename: str | None = None
 
@@ -62,10 +65,10 @@ class Buttons(_Part):
 
 
 class Header(_Part):
-    """A picture, video or document above a template's text: uploaded before, or fetched by WhatsApp."""
+    """A picture, video or document above a template's text: a file of ours, or one that WhatsApp fetches."""
 
     type: Literal["image", "video", "document"]
-    media_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    media_id: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     link: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+\S*$")] | None = None
     filename: Annotated[str, Field(min_length=1, max_length=240)] | None = None
 
@@ -89,7 +92,8 @@ class Parameter(_Part):
 
 class Template(_Part):
     """A template approved at Meta. `text` is what the person reads, kept for the chat view. `parameter_names` are
-    Meta's where the template has named ones; without them the parameters go by their place."""
+    Meta's where the template has named ones; without them the parameters go by their place. `handle` is WhatsApp's
+    id of the header's file, known when it is handed over."""
 
     type: Literal["template"] = "template"
     name: str
@@ -99,6 +103,7 @@ class Template(_Part):
     header: Header | None = None
     slots: tuple[Parameter, ...] = ()
     text: str = ""
+    handle: str | None = None
 
 
 class Other(_Part):
@@ -112,3 +117,15 @@ Content = Annotated[
     Text | Media | Location | Reaction | Contacts | Buttons | Template | Other, Field(discriminator="type")
 ]
 content_adapter: TypeAdapter[Content] = TypeAdapter(Content)
+
+
+def media_of(content: Content) -> tuple[int, str] | None:
+    """The file of ours that goes with it, and as what."""
+    carrier = content.header if isinstance(content, Template) else content if isinstance(content, Media) else None
+    return None if carrier is None or carrier.media_id is None else (carrier.media_id, carrier.type)
+
+
+def handed(content: Content, handles: Mapping[int, str]) -> Content:
+    """With WhatsApp's id of its file, by ours, where it has one."""
+    file = media_of(content) if handles else None
+    return content if file is None else content.model_copy(update={"handle": handles[file[0]]})

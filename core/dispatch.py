@@ -5,11 +5,12 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from core import campaigns, sending, settling, variants
+from core import campaigns, media_uploads, sending, settling, variants
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
 from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
@@ -24,13 +25,15 @@ _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get
 LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
+MEDIA_UPLOADING = "media_uploading"
 TOKEN_REPLACED = "token_replaced"  # noqa: S105  a reason
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, `token_replaced`, or what shut the gate."""
+    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, `token_replaced`, `media_uploading`, or
+    what shut the gate."""
 
     why: str
     handed_over: int
@@ -202,6 +205,9 @@ class Dispatcher(Loop):
         if stop is None and gate.sender.next_slot - now.timestamp() > LONG_WAIT_S:
             stop = "no_slot"
         claims = self._claims
+        handles: Mapping[int, str] = {}
+        if stop is None:
+            handles, stop = await self._files(tx, gate, now=now)
         if stop is None:
             claims = claims + await self._refill(tx, gate, now=now)
             stop = None if claims else "queue_empty"
@@ -219,6 +225,7 @@ class Dispatcher(Loop):
             settings=self._settings,
             now=now,
             monotonic=monotonic,
+            handles=handles,
         )
         left = intended.kept + claims[free:]
         is_paced = bool(intended.kept)
@@ -240,17 +247,32 @@ class Dispatcher(Loop):
         full = max(1, math.floor(gate.sender.rate * self._settings.claim_s))
         if len(self._claims) > min(full, _CLAIM_AT_ONCE) // 2:
             return []
-        if self._families is None:
-            self._families = await variants.families(tx, gate.campaign)
         return await sending.claim(
             tx,
             gate.campaign,
-            self._families,
+            await self._templates(tx, gate),
             installation=self._platform.installation,
             limit=min(full - len(self._claims), _CLAIM_AT_ONCE),
             now=now,
             settings=self._settings,
         )
+
+    async def _templates(self, tx: Tx, gate: Gate) -> Families:
+        if self._families is None:
+            self._families = await variants.families(tx, gate.campaign)
+        return self._families
+
+    async def _files(self, tx: Tx, gate: Gate, *, now: datetime) -> tuple[Mapping[int, str], str | None]:
+        """The files in the templates' headers, as WhatsApp knows them; and why it must stop while one is not there."""
+        wanted = variants.media_ids(await self._templates(tx, gate))
+        handles = await media_uploads.handles(tx, gate.sender.id, wanted, now=now)
+        if len(handles) == len(wanted):
+            return handles, None
+        if (reason := await media_uploads.failed(tx, gate.sender.id, wanted)) is not None:
+            await campaigns.pause(tx, gate.campaign.id, reason=reason, at=now)
+            return {}, gate.shut
+        await media_uploads.ask(tx, gate.sender.id, wanted, at=now)
+        return {}, MEDIA_UPLOADING
 
     def _rolled_back(self, plan: Plan) -> None:
         # Of the claims, those before and those after may be ours: which ones, their tokens tell.

@@ -126,6 +126,20 @@ class MessageReceived(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaMoved(_Event):
+    """`media.<what>`: waiting (a person sent it, and it is to be fetched), stored, failed, deleted."""
+
+    SYSTEM: ClassVar[str] = "messages"
+    media_id: int
+    what: str
+    reason: str = ""
+
+    @property
+    def type(self) -> str:
+        return f"media.{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class ContactOptedOut(_Event):
     TYPE: ClassVar[str] = "contact.opted_out"
     SYSTEM: ClassVar[str] = "contacts"

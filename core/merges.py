@@ -237,19 +237,22 @@ async def _chats(tx: Tx, contact_id: int) -> list[dict[str, Any]]:
             "sender_id": row.sender_id,
             "last_out_at": row.last_out_at.isoformat() if row.last_out_at else None,
             "last_in_at": row.last_in_at.isoformat() if row.last_in_at else None,
+            "last_at": row.last_at.isoformat() if row.last_at else None,
+            "read_id": row.read_id,
         }
         for row in rows
     ]
 
 
 async def _talked(tx: Tx, contact_id: int, chats: list[dict[str, Any]]) -> None:
-    """The later of each moment, by sender."""
+    """The later of each moment, by sender, and what both had read."""
     for given in chats:
         chat = await tx.get(Chat, (given["sender_id"], contact_id), populate_existing=True)
         if chat is None:
-            chat = Chat(sender_id=given["sender_id"], contact_id=contact_id)
+            chat = Chat(sender_id=given["sender_id"], contact_id=contact_id, read_id=given.get("read_id", 0))
             tx.add(chat)
-        for name in ("last_out_at", "last_in_at"):
-            moments = [getattr(chat, name), datetime.fromisoformat(given[name]) if given[name] else None]
+        chat.read_id = min(chat.read_id, given.get("read_id", 0))
+        for name in ("last_out_at", "last_in_at", "last_at"):
+            moments = [getattr(chat, name), datetime.fromisoformat(given[name]) if given.get(name) else None]
             setattr(chat, name, max((moment for moment in moments if moment), default=None))
     await tx.flush()

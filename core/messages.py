@@ -7,13 +7,13 @@ from hashlib import blake2b
 
 from sqlalchemy import insert, select
 
-from core import bulk, consents, contacts
-from core.content import Text, content_adapter
+from core import bulk, consents, contacts, content, media
+from core.content import Media, Text, content_adapter
 from core.database import Tx, is_postgres
 from core.errors import NotFound
 from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
 from core.keys import MasterKey
-from core.models import Message
+from core.models import MediaFile, Message
 from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt
 from core.senders import by_phone_number_id
 
@@ -216,6 +216,10 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
         return None
     contact_id = await contacts.who(tx, key, inbound.addresses, name=inbound.profile_name or "", at=at)
     await consents.lock(tx, [contact_id])
+    said = inbound.content
+    if inbound.attached is not None and isinstance(said, Media):
+        file_id = await media.expect(tx, sender.id, said, inbound.attached, at=at)
+        said = said.model_copy(update={"media_id": file_id})
     message_id: int = (
         await tx.execute(
             insert(Message)
@@ -225,7 +229,7 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
                 sender_id=sender.id,
                 contact_id=contact_id,
                 address=inbound.addresses[0].value,
-                content=content_adapter.dump_python(inbound.content, mode="json"),
+                content=content_adapter.dump_python(said, mode="json"),
                 state="received",
                 receipt=0,
                 attempts=0,
@@ -238,8 +242,10 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
     await bulk.run(
         tx,
         f"""
-        INSERT INTO chats (sender_id, contact_id, last_in_at) VALUES (:sender, :contact, {bulk.now(tx)})
-        ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_in_at = excluded.last_in_at
+        INSERT INTO chats (sender_id, contact_id, last_in_at, last_at, read_id)
+        VALUES (:sender, :contact, {bulk.now(tx)}, {bulk.now(tx)}, 0)
+        ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_in_at = excluded.last_in_at,
+            last_at = CASE WHEN chats.last_at > excluded.last_at THEN chats.last_at ELSE excluded.last_at END
         WHERE chats.last_in_at IS NULL OR chats.last_in_at < excluded.last_in_at
         """,
         sender=sender.id,
@@ -290,6 +296,14 @@ async def get(tx: Tx, message_id: int) -> Message:
     if message is None:
         raise NotFound(f"There is no message {message_id}.", field="message_id")
     return message
+
+
+async def media_of(tx: Tx, message_id: int) -> MediaFile:
+    """The file that goes, went or came with it."""
+    found = content.media_of(content_adapter.validate_python((await get(tx, message_id)).content))
+    if found is None:
+        raise NotFound(f"Message {message_id} has no file here.", field="message_id")
+    return await media.get(tx, found[0])
 
 
 async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:

@@ -12,9 +12,9 @@ from secrets import token_hex
 
 from sqlalchemy import select, text
 
-from core import bulk, consents, messages, pacing, senders, sending, settling
+from core import bulk, consents, media_uploads, messages, pacing, senders, sending, settling
 from core.bootstrap import Platform
-from core.content import Content, content_adapter
+from core.content import Content, content_adapter, handed
 from core.database import Tx, is_postgres
 from core.dispatch import LONG_WAIT_S, LOOK_S, TOKEN_REPLACED, Loop, Plan
 from core.models import Message, Sender
@@ -57,9 +57,12 @@ async def intend(
     """Commit to as many due messages of the sender as pace and caps allow, at most one to a person at a time, so that
     they arrive in the order they were given in; not to those in `busy`. Everything that may forbid a message is looked
     at here, with the contacts' rows locked: after an opt-out commits, no intent commits."""
-    rows = await _due(tx, gate.sender.id, busy=busy, limit=limit * _LOOK_AHEAD, now=now)
-    if not rows:
+    found = await _due(tx, gate.sender.id, busy=busy, limit=limit * _LOOK_AHEAD, now=now)
+    if not found:
         return Intended([], {}, None)
+    files = {row.media_id for row in found if row.media_id is not None}
+    handles = await media_uploads.handles(tx, gate.sender.id, files, now=now)
+    rows = [row for row in found if row.media_id is None or row.media_id in handles]  # one may just have lapsed
     first = {row.contact_id: row for row in reversed(rows)}
     chosen = [row for row in rows if first[row.contact_id] is row][:limit]
     await consents.lock(tx, [row.contact_id or 0 for row in chosen])
@@ -77,13 +80,13 @@ async def intend(
             recipient_id=None,
             token=row.lease_token or "",
             attempts=row.attempts,
-            outgoing=_outgoing(row, send_by=monotonic + _time_left_s(row, settings, now=now)),
+            outgoing=_outgoing(row, handles, send_by=monotonic + _time_left_s(row, settings, now=now)),
             write_at=monotonic + slots.wait_s + place * slots.step_s + pacing.jitter_s(gate.sender, slots.step_s),
         )
         for place, row in enumerate(leaving)
     ]
     is_paced = len(leaving) < len(fit)
-    is_whole = len(rows) < limit * _LOOK_AHEAD and len(chosen) < limit
+    is_whole = len(found) < limit * _LOOK_AHEAD and len(chosen) < limit
     wait_s = max(slots.wait_s if not slots.count else 0.0, settings.pace_ahead_s / 2) if is_paced else 0.0
     return Intended(
         intents,
@@ -93,10 +96,12 @@ async def intend(
 
 
 async def _due(tx: Tx, sender_id: int, *, busy: Collection[int], limit: int, now: datetime) -> Sequence[Message]:
-    """Locked; those that another process has at this moment are passed over."""
+    """Locked; those that another process has at this moment are passed over, and those whose file, or that of an
+    earlier message to the same person, is still to be uploaded."""
+    has_file = text(media_uploads.ready_for(tx)).bindparams(*media_uploads.times(now))
     query = (
         select(Message)
-        .where(text(_WAITING), Message.sender_id == sender_id, Message.not_before <= now)
+        .where(text(_WAITING), Message.sender_id == sender_id, Message.not_before <= now, has_file)
         .order_by(Message.not_before, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -183,11 +188,11 @@ def _content(row: Message) -> Content:
     return content_adapter.validate_python(row.content)
 
 
-def _outgoing(row: Message, *, send_by: float) -> Outgoing:
+def _outgoing(row: Message, handles: Mapping[int, str], *, send_by: float) -> Outgoing:
     return Outgoing(
         client_id=row.client_id or "",
         to=messages.address(row),
-        content=_content(row),
+        content=handed(_content(row), handles),
         send_by=send_by,
         reply_to=row.reply_to,
     )
@@ -227,11 +232,12 @@ async def waiting(platform: Platform) -> Sequence[Sender]:
             SELECT s.id FROM senders s JOIN switches w ON w.name = 'sending'
             WHERE w.is_on AND s.state = 'active' AND s.next_slot < :soon AND (
                 SELECT 1 FROM messages WHERE {_WAITING} AND messages.sender_id = s.id
-                AND messages.not_before <= {bulk.now(tx)} LIMIT 1
+                AND messages.not_before <= {bulk.now(tx)} AND {media_uploads.ready_for(tx)} LIMIT 1
             ) IS NOT NULL
             """,
             soon=now.timestamp() + LONG_WAIT_S,
             now=now,
+            since=now - media_uploads.GOOD_FOR,
         )
         ids = found.scalars().all()
         return (await tx.execute(select(Sender).where(Sender.id.in_(ids)))).scalars().all()

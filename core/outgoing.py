@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from core import campaigns, consents, contacts, messages, senders, templates, variants
+from core import campaigns, consents, contacts, media, media_uploads, messages, senders, templates, variants
 from core.addressing import PREFERRED
 from core.bootstrap import Platform
 from core.contacts import NewContact
-from core.content import Content, Reaction
+from core.content import Content, Media, Reaction, media_of
 from core.database import Tx
 from core.errors import Invalid, NotFound, WaqtorError
 from core.events import ContactSaved, MessagesMoved, publish
-from core.models import Contact, Identity, Merge, Message, Sender
+from core.models import Contact, Identity, MediaFile, Merge, Message, Sender
 from core.templates import Family
 from core.wordings import MissingVariable
 
@@ -129,6 +129,9 @@ async def accept_many(
     for row in rows:
         row.client_id = messages.client_id(platform.installation, "message", row.id)
     await tx.flush()
+    for sender_id in sorted({row.sender_id for row in rows if row.media_id}):
+        files = {row.media_id for row in rows if row.media_id and row.sender_id == sender_id}
+        await media_uploads.ask(tx, sender_id, files, at=at)
     if rows:
         await publish(tx, MessagesMoved(state="queued", message_ids=[row.id for row in rows]), at=at)
     return taken
@@ -148,6 +151,7 @@ class _Desk:
         self._answered: dict[int, Message] = {}
         self._senders: dict[int, Sender | WaqtorError] = {}
         self._families: dict[tuple[int, str], Family | WaqtorError] = {}
+        self._files: dict[tuple[int, str], MediaFile | WaqtorError] = {}
 
     async def prepare(self, wanted: Sequence[Wanted]) -> None:
         for phone in {one.phone for one in wanted if one.phone is not None}:
@@ -173,6 +177,9 @@ class _Desk:
             raise Invalid("It would expire before it may leave.", field="expires_at")
         person = self._person(one)
         content = await self._content(one, person, sender)
+        file = None if (named := media_of(content)) is None else await self._file(*named)
+        if file is not None and isinstance(content, Media) and content.type == "document" and not content.filename:
+            content = content.model_copy(update={"filename": file.filename})
         reply_to = None if one.reply_to is None else self._provider_id(one.reply_to, one, person, "reply_to")
         return Message(
             direction="out",
@@ -186,6 +193,7 @@ class _Desk:
             expires_at=one.expires_at,
             reply_to=reply_to,
             test_of=one.test_of,
+            media_id=None if file is None else file.id,
             at=self._at,
         )
 
@@ -291,6 +299,15 @@ class _Desk:
             except WaqtorError as refused:
                 self._families[key] = refused
         return _found(self._families[key])
+
+    async def _file(self, media_id: int, as_type: str) -> MediaFile:
+        key = media_id, as_type
+        if key not in self._files:
+            try:
+                self._files[key] = await media.usable(self._tx, media_id, as_type, field="content.media_id")
+            except WaqtorError as refused:
+                self._files[key] = refused
+        return _found(self._files[key])
 
     def _provider_id(self, message_id: int, one: Wanted, person: _Person, field: str) -> str:
         """WhatsApp's id of a message of this very chat."""

@@ -1,9 +1,10 @@
 """What core needs from the outside. `connectors/` fulfils these; tests fulfil them with fakes of our own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -176,8 +177,12 @@ class Connector(Protocol):
     async def lookup(self, message: Outgoing, *, since: datetime) -> Found: ...
     async def health(self) -> SenderHealth: ...
     async def mark_read(self, provider_id: str) -> None: ...
-    async def upload_media(self, data: bytes, *, mime_type: str, filename: str) -> str: ...
-    async def fetch_media(self, media_id: str) -> bytes: ...
+    async def upload_media(self, file: Path, *, mime_type: str, filename: str) -> str:
+        """WhatsApp's id of it. No effect on anybody, so it may be repeated; raises only `SendError`."""
+
+    def fetch_media(self, handle: str, *, limit: int) -> AsyncIterator[bytes]:
+        """Piece by piece; raises only `SendError`, also for more than `limit` bytes."""
+
     async def close(self) -> None: ...
 
 
@@ -281,6 +286,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that came with a message: WhatsApp has it under `handle`. `sha256` in hex, where it is told."""
+
+    handle: str
+    mime_type: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """A message from a person. At least once: `provider_id` tells a repetition."""
 
@@ -291,6 +305,7 @@ class Inbound:
     content: Content
     reply_to: str | None
     at: datetime
+    attached: Attached | None = None
 
 
 @dataclass(frozen=True, slots=True)

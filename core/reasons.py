@@ -50,6 +50,12 @@ REASONS = {
     "template_deleted": "The template is no longer there at WhatsApp.",
     "template_archived": "The template is archived at WhatsApp.",
     "template_mismatch": "The values sent do not fit the template.",
+    "media_unusable": "WhatsApp cannot use the file.",
+    "media_lost": "The file is no longer here.",
+    "media_gone": "WhatsApp no longer has the file.",
+    "media_damaged": "What came from WhatsApp was not the whole file.",
+    "media_too_large": "The file is larger than WhatsApp says its files are.",
+    "media_renewed": "WhatsApp had forgotten the file; it is uploaded again.",
     "experiment": "WhatsApp has the number in an experiment and delivers no marketing to it.",
 }
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from secrets import token_hex
 
-from core import appointments, campaigns, planning, schedules, senders, settling, watchdog
+from core import appointments, campaigns, media_uploads, planning, schedules, senders, settling, variants, watchdog
 from core.appointments import SEND
 from core.bootstrap import Platform
-from core.dispatch import TOKEN_REPLACED, Dispatcher, Rest
+from core.dispatch import MEDIA_UPLOADING, TOKEN_REPLACED, Dispatcher, Rest
 from core.models import Sender
 from core.ports import Connector, JobsUnavailable
 
@@ -20,6 +21,7 @@ def about(campaign_id: int) -> str:
 
 
 _SOON_S = 10.0  # a run waits this long for what is about to be due; for more it ends, and the sweep starts the next
+_LOOK_S = 0.2
 logger = logging.getLogger(__name__)
 
 
@@ -76,6 +78,8 @@ class Run:
         if rest.why == TOKEN_REPLACED:
             await self._reconnect()
             return True
+        if rest.why == MEDIA_UPLOADING:
+            return await self._file_is_there()
         if rest.why != "queue_empty":
             return False
         async with self.platform.database.reading() as tx:
@@ -89,6 +93,19 @@ class Run:
             return False
         await asyncio.sleep(max(0.05, (due - now).total_seconds()))
         return True
+
+    async def _file_is_there(self) -> bool:
+        """The API process uploads it. A run waits for what may take seconds; else the sweep starts the next."""
+        until = time.monotonic() + _SOON_S
+        while time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            async with self.platform.database.reading() as tx:
+                campaign = await campaigns.get(tx, self.campaign_id)
+                wanted = variants.media_ids(await variants.families(tx, campaign))
+                now = await self.platform.clock.now(tx)
+                if not await media_uploads.is_waiting(tx, self._sender.id, wanted, now=now):
+                    return True
+        return False
 
     async def _reconnect(self) -> None:
         async with self.platform.database.reading() as tx:

@@ -10,7 +10,7 @@ from sqlalchemy import case, func, or_, select, update
 
 from core import bulk, campaigns, consents, messages, pacing, quiet, senders
 from core.addressing import Row, addressed
-from core.content import Content
+from core.content import Content, handed
 from core.content import Template as TemplateContent
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
@@ -245,11 +245,13 @@ async def intend(
     settings: Settings,
     now: datetime,
     monotonic: float,
+    handles: Mapping[int, str],
 ) -> Intended:
     """Commit to writing to as many of `claims` as pace and caps allow. Everything that may forbid a message is
     looked at here, with the contacts' rows locked: after an opt-out commits, no intent commits.
 
-    `monotonic` was read before `now`, so that a deadline counted from it is never late.
+    `monotonic` was read before `now`, so that a deadline counted from it is never late. `handles` are WhatsApp's ids
+    of our files.
     """
     lapsed = [claimed for claimed in claims if claimed.until <= now]
     claims = [claimed for claimed in claims if claimed.until > now]
@@ -295,7 +297,7 @@ async def intend(
                 outgoing=Outgoing(
                     client_id=claimed.client_id,
                     to=claimed.to,
-                    content=claimed.content,
+                    content=handed(claimed.content, handles),
                     send_by=monotonic + settings.send_by_s,
                 ),
                 write_at=monotonic + slots.wait_s + place * slots.step_s + pacing.jitter_s(gate.sender, slots.step_s),
@@ -380,9 +382,10 @@ async def remember_talk(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, n
     await bulk.run(
         tx,
         f"""
-        INSERT INTO chats (sender_id, contact_id, last_out_at)
-        SELECT :sender, r.contact_id, {cast(":now")} FROM {bulk.table(tx, contact_id="bigint")} WHERE true
-        ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at
+        INSERT INTO chats (sender_id, contact_id, last_out_at, last_at, read_id)
+        SELECT :sender, r.contact_id, {cast(":now")}, {cast(":now")}, 0 FROM {bulk.table(tx, contact_id="bigint")}
+        WHERE true ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at,
+            last_at = excluded.last_at
         """,
         ({"contact_id": contact_id} for contact_id in contact_ids),
         sender=sender_id,

@@ -1,7 +1,7 @@
 """What came of a hand-over: by its answer, by a proof that came later, or by nothing at all."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import aliased
 
-from core import bulk, campaigns, consents, messages, pacing, senders
+from core import bulk, campaigns, consents, media_uploads, messages, pacing, senders
 from core.bootstrap import Platform
 from core.content import content_adapter
 from core.database import Tx, is_postgres
@@ -22,6 +22,7 @@ from core.ports import (
     Found,
     Lookup,
     Outgoing,
+    PermanentContent,
     PermanentRecipient,
     PermanentTemplate,
     RateLimited,
@@ -85,8 +86,11 @@ async def settle(
     consequence. True: contacts are locked now, and who would lock more of them could deadlock."""
     await _lock_messages(tx, [answer.intent.message_id for answer in answers])
     rows = []
+    renewed = await _renewed(tx, gate, answers, now=now)
     for answer in answers:
         verdict = _verdict(answer.result, attempts=answer.intent.attempts, max_attempts=settings.max_attempts)
+        if answer.intent.message_id in renewed and answer.intent.attempts < settings.max_attempts:
+            verdict = _Verdict("queued", media_uploads.RENEWED)
         if verdict.state == "queued" and gate.campaign is not None and gate.campaign.state == campaigns.CANCELLED:
             verdict = _Verdict("failed", "cancelled")
         elif gate.campaign is None and isinstance(answer.result, PermanentTemplate):
@@ -112,6 +116,16 @@ async def settle(
         answers = [answer for answer in answers if not isinstance(answer.result, SessionLost)]
     await _draw_consequences(tx, gate, answers, now=now)
     return await _take_stops(tx, answers, now=now)
+
+
+async def _renewed(tx: Tx, gate: SenderGate, answers: Sequence[Answer], *, now: datetime) -> Collection[int]:
+    """The messages that may go again because not they were refused but WhatsApp's memory of their file."""
+    refused = [
+        (answer.intent.message_id, answer.intent.outgoing.content)
+        for answer in answers
+        if isinstance(answer.result, PermanentContent) and answer.result.code in media_uploads.REFUSALS
+    ]
+    return await media_uploads.renew(tx, gate.sender.id, refused, now=now) if refused else ()
 
 
 async def _write_down(tx: Tx, rows: Sequence[dict[str, Any]], *, now: datetime) -> Sequence[tuple[int, str]]:

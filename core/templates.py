@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, delete, or_, select
 
-from core import template_slots
+from core import media, template_slots
 from core.content import MAX_CAPTION, MAX_TEXT, Content, Header, Media, Text
 from core.content import Template as TemplateContent
 from core.database import Tx
@@ -63,7 +63,7 @@ async def create(
         language=language,
         defaults=dict(defaults or {}),
         cloud_name=cloud_name,
-        header=_header(header),
+        header=await _header(tx, header),
         created_at=at,
     )
     tx.add(template)
@@ -163,7 +163,7 @@ async def change(tx: Tx, template_id: int, changes: Mapping[str, Any], *, at: da
     if name != template.name and (await tx.execute(select(Template.id).where(Template.name == name))).first():
         raise Conflict(f"There is a template named {name!r} already.", field="name")
     template.name = name
-    _reword(template, changes)
+    await _reword(tx, template, changes)
     await publish(tx, TemplateSaved(template_id=template_id), at=at)
     return template
 
@@ -188,7 +188,7 @@ async def save_variant(
             template_id=template_id, language=language.strip(), body="", defaults={}, created_at=at
         )
         changes = {"body": "", **changes}
-    _reword(variant, changes)
+    await _reword(tx, variant, changes)
     tx.add(variant)
     await tx.flush()
     await publish(tx, TemplateSaved(template_id=template_id), at=at)
@@ -239,7 +239,7 @@ def _uses(template_id: int) -> ColumnElement[bool]:
     return or_(Campaign.template_id == template_id, Campaign.id.in_(its))
 
 
-def _reword(row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None:
+async def _reword(tx: Tx, row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None:
     body = changes.get("body", row.body)
     chosen = template_slots.chosen(row.components, changes.get("slots", row.slots or {}))
     others = list(template_slots.variables(row.components, chosen).values())
@@ -252,7 +252,7 @@ def _reword(row: Template | TemplateVariant, changes: Mapping[str, Any]) -> None
     check(body, defaults, others)
     row.body, row.defaults, row.slots = body, dict(defaults), chosen
     if "header" in changes:
-        row.header = _header(changes["header"])
+        row.header = await _header(tx, changes["header"])
 
 
 def check(body: str, defaults: Mapping[str, str], others: Sequence[str] = ()) -> None:
@@ -268,14 +268,17 @@ def check(body: str, defaults: Mapping[str, str], others: Sequence[str] = ()) ->
         )
 
 
-def _header(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+async def _header(tx: Tx, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if given is None:
         return None
     try:
-        return Header.model_validate(dict(given)).model_dump(exclude_none=True)
+        header = Header.model_validate(dict(given))
     except ValidationError as error:
         raise Invalid(
             error.errors()[0]["msg"].removeprefix("Value error, "),
             field="header",
             hint='{"type": "image", "link": "https://…"}; the types are image, video and document.',
         ) from None
+    if header.media_id is not None:
+        await media.usable(tx, header.media_id, header.type, field="header.media_id")
+    return header.model_dump(exclude_none=True)

@@ -161,3 +161,8 @@ async def choose(tx: Tx, campaign: Campaign, name: str | None, *, at: datetime) 
     await tx.flush()
     told = "" if chosen is None else chosen.name
     await publish(tx, CampaignMoved(campaign_id=campaign.id, what="variant_chosen", reason=told), at=at)
+
+
+def media_ids(families: Families) -> frozenset[int]:
+    """Of the files in their headers."""
+    return frozenset().union(*(family.media_ids for family in families.values()))

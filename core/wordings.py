@@ -183,6 +183,12 @@ class Family:
         filled = {one: replace(said, defaults={**said.defaults, **defaults}) for one, said in self.by_language.items()}
         return Family(filled[tag(self.own.language)], filled)
 
+    @property
+    def media_ids(self) -> frozenset[int]:
+        """Of the files in its headers."""
+        headers = (one.header for one in (self.own, *self.by_language.values()))
+        return frozenset(one.media_id for one in headers if one is not None and one.media_id is not None)
+
     def wording(self, language: str | None) -> Wording:
         """Of exactly this language, else of the language without its country, else the template itself."""
         if not language or len(self.by_language) == 1:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator import files
 from simulator.draws import around, between, draw, happens
 from simulator.errors import ControlError
 from simulator.profiles import Profile
@@ -52,6 +53,15 @@ _OVERRIDES: dict[str, tuple[type, ...]] = {
     "reply_delay_s": (int, float, type(None)),
     "offline_s": (int, float),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`kind` is text, or that of the file whose caption `text` is."""
+
+    kind: str
+    text: str
+    delay_s: float | None
 
 
 @dataclass(slots=True)
@@ -109,18 +119,19 @@ class Contact:
             setattr(self, name, value)
             self.overridden.add(name)
 
-    def reply_to(self, text: str) -> tuple[str, float | None] | None:
-        """The scripted answer to this text and its delay: by `on` pattern, else the plain ones in turn."""
+    def reply_to(self, text: str) -> Reply | None:
+        """The scripted answer to this text: by `on` pattern, else the plain ones in turn."""
         if not self.replies:
             return None
-        plain: list[tuple[str, float | None]] = []
-        for reply in self.replies:
-            if isinstance(reply, str):
-                plain.append((reply, self.reply_delay_s))
-            elif "on" not in reply:
-                plain.append((reply["say"], reply.get("delay_s", self.reply_delay_s)))
-            elif re.search(reply["on"], text, re.IGNORECASE):
-                return reply["say"], reply.get("delay_s", self.reply_delay_s)
+        plain: list[Reply] = []
+        for given in self.replies:
+            written: dict[str, Any] = {"say": given} if isinstance(given, str) else given
+            delay_s = written.get("delay_s", self.reply_delay_s)
+            reply = Reply(written.get("media", "text"), written.get("say", ""), delay_s)
+            if "on" not in written:
+                plain.append(reply)
+            elif re.search(written["on"], text, re.IGNORECASE):
+                return reply
         if not plain:
             return None
         return plain[(self.received - 1) % len(plain)]
@@ -130,8 +141,10 @@ def _check_replies(replies: list[Any]) -> None:
     for reply in replies:
         if isinstance(reply, str):
             continue
-        if not isinstance(reply, dict) or not isinstance(reply.get("say"), str):
-            raise ControlError("a reply is a text or {on?, say, delay_s?}", field="replies")
+        if not isinstance(reply, dict) or not isinstance(reply.get("say", "" if "media" in reply else None), str):
+            raise ControlError("a reply is a text or {on?, say?, media?, delay_s?}", field="replies")
+        if reply.get("media", "image") not in files.TYPES:
+            raise ControlError(f"media is one of {', '.join(files.TYPES)}", field="replies")
         try:
             re.compile(reply.get("on", ""))
         except (re.error, TypeError):

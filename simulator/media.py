@@ -1,13 +1,17 @@
 """Media: upload with Meta's types and sizes, description, download, deletion."""
 
 import hashlib
-from typing import Any
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import BodyPartReader, web
 
+from simulator import files
 from simulator.accounts import Number, unknown_object
 from simulator.errors import GraphError
-from simulator.world import World
+
+if TYPE_CHECKING:
+    from simulator.world import World
 
 MB = 1024 * 1024
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -35,7 +39,7 @@ UPLOADED_FOR_S = 30 * 86400.0
 _FIRST_ID = 400_000_000_000_000
 
 
-async def upload(world: World, request: web.Request, number: Number) -> str:
+async def upload(world: "World", request: web.Request, number: Number) -> str:
     """Take a multipart upload and answer its id."""
     if not request.content_type.startswith("multipart/"):
         raise GraphError(100, "The parameter file is required, as multipart/form-data.")
@@ -66,7 +70,7 @@ async def upload(world: World, request: web.Request, number: Number) -> str:
     return await store(world, number, kind, filename, content)
 
 
-async def store(world: World, number: Number, kind: str, filename: str, content: bytes) -> str:
+async def store(world: "World", number: Number, kind: str, filename: str, content: bytes) -> str:
     """Keep the content and answer its id."""
     digest = hashlib.sha256(content).hexdigest()
     row = await world.ledger.execute(
@@ -77,12 +81,26 @@ async def store(world: World, number: Number, kind: str, filename: str, content:
     return str(_FIRST_ID + row)
 
 
-async def exists(world: World, media_id: str) -> bool:
+async def attached(world: "World", number: Number, kind: str, caption: str, size: int = 0) -> dict[str, Any]:
+    """A file that a contact sends, as the webhook describes it."""
+    content = files.made(kind, size)
+    mime_type = files.TYPES[kind]
+    media_id = await store(world, number, mime_type.partition(";")[0], kind, content)
+    digest = b64encode(hashlib.sha256(content).digest()).decode()
+    described: dict[str, Any] = {"mime_type": mime_type, "sha256": digest, "id": media_id}
+    if caption and kind not in ("audio", "sticker"):
+        described["caption"] = caption
+    if kind == "document":
+        described["filename"] = "document.pdf"
+    return described
+
+
+async def exists(world: "World", media_id: str) -> bool:
     """Whether a message may refer to it."""
     return bool(await _rows(world, "id", media_id))
 
 
-async def describe(world: World, request: web.Request, media_id: str) -> dict[str, Any]:
+async def describe(world: "World", request: web.Request, media_id: str) -> dict[str, Any]:
     """What the Graph API tells of a media object, with the URL of its content."""
     rows = await _rows(world, "mime_type, sha256, file_size", media_id)
     if not rows:
@@ -97,7 +115,7 @@ async def describe(world: World, request: web.Request, media_id: str) -> dict[st
     }
 
 
-async def download(world: World, media_id: str, expires: str) -> web.Response:
+async def download(world: "World", media_id: str, expires: str) -> web.Response:
     """The content; the URL lives five minutes."""
     if not expires.isdigit() or int(expires) < world.clock.now():
         raise GraphError(100, "URL signature expired", status=404)
@@ -107,14 +125,14 @@ async def download(world: World, media_id: str, expires: str) -> web.Response:
     return web.Response(body=rows[0]["content"], content_type=rows[0]["mime_type"])
 
 
-async def delete(world: World, media_id: str) -> None:
+async def delete(world: "World", media_id: str) -> None:
     """Forget the content."""
     if not await exists(world, media_id):
         raise unknown_object(media_id)
     await world.ledger.execute("DELETE FROM media WHERE id = ?", (int(media_id) - _FIRST_ID,))
 
 
-async def _rows(world: World, columns: str, media_id: str) -> list[Any]:
+async def _rows(world: "World", columns: str, media_id: str) -> list[Any]:
     if not media_id.isdigit() or len(media_id) > 18:
         return []
     oldest = world.clock.now() - UPLOADED_FOR_S

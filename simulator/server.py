@@ -17,7 +17,7 @@ from simulator.control import Control
 from simulator.errors import GraphError
 from simulator.graph import Graph, token_of
 from simulator.ledger import Ledger
-from simulator.sending import trace_id
+from simulator.sending import before, trace_id
 from simulator.world import World
 
 _log = logging.getLogger("simulator")
@@ -67,6 +67,9 @@ class _Dispatch:
         try:
             numbers = list(self.world.accounts.numbers.values())
             self.world.accounts.authorized(token_of(request), numbers)
+            fault = self.world.faults.on_call(path=request.path, number="") if self.world.faults.calls else None
+            if fault is not None:
+                await before(request, fault)
             return await media.download(self.world, media_id, request.query.get("ext", ""))
         except GraphError as error:
             return refusal(error, trace_id())

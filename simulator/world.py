@@ -1,5 +1,6 @@
 """The simulated network: takes messages in, lets contacts live through them, tells the webhooks."""
 
+import asyncio
 import secrets
 from binascii import b2a_base64
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from simulator import rules
+from simulator import files, media, rules
 from simulator.accounts import Accounts, Number
 from simulator.clock import Clock
 from simulator.config import ACCOUNT_ID, NUMBER_ID, Config
@@ -54,6 +55,7 @@ class World:
         self.poster = Poster(profile, self.clock, ledger, session)
         # Message ids differ between state files, or a client's database would take new messages for old.
         self.epoch = int(kept.get("epoch", 0)) or secrets.randbits(24) | 1
+        self._sending: set[asyncio.Task[None]] = set()
         self.accounts = Accounts(rate_per_s=profile.rate_per_s, tier_per_day=profile.tier_per_day)
         self._default_number()
 
@@ -265,8 +267,8 @@ class World:
             return
         scripted = contact.reply_to(flight.request.text)
         if scripted is not None:
-            text, delay = scripted
-            self._reply(flight, due if delay is None else at + delay, "text", text)
+            delay_s = scripted.delay_s
+            self._reply(flight, due if delay_s is None else at + delay_s, scripted.kind, scripted.text)
         elif contact.replies is None and contact.chatty and happens(draws[6], self.profile.replies_to_message):
             if flight.button and draws[5] > WHOLE // 2:
                 self._reply(flight, due, "button", flight.button)
@@ -278,9 +280,34 @@ class World:
         self.clock.at(due, self._say_planned, flight, kind, text)
 
     def _say_planned(self, flight: Flight, kind: str, text: str) -> None:
+        if kind in files.TYPES:
+            task = asyncio.create_task(self._send_planned(flight, kind, text))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+            return
         flight.number.inbounds_due -= 1
         content = {"button": {"payload": text, "text": text}}.get(kind, {"body": text})
         self.say(flight.number, flight.contact, kind, content, text, about=flight.request)
+
+    async def _send_planned(self, flight: Flight, kind: str, caption: str) -> None:
+        try:
+            await self.say_media(flight.number, flight.contact, kind, caption, about=flight.request)
+        finally:
+            flight.number.inbounds_due -= 1
+
+    async def say_media(
+        self,
+        number: Number,
+        contact: Contact,
+        kind: str,
+        caption: str,
+        size: int = 0,
+        *,
+        about: Request | None = None,
+    ) -> Inbound:
+        """The contact sends a file of so many bytes at least."""
+        described = await media.attached(self, number, kind, caption, size)
+        return self.say(number, contact, kind, described, f"[{kind}] {caption}".rstrip(), about=about)
 
     def say(
         self,

@@ -1,9 +1,10 @@
 """Our own fakes, at the ports only: everything behind them in a test is the real thing."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from core.database import DatabaseClock, Tx
 from core.ports import (
@@ -50,6 +51,12 @@ class FakeConnector:
     account_templates: list[AccountTemplate] = field(default_factory=list)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     """By number: the answer comes once the event is set."""
+    transferring: list[SendError] = field(default_factory=list)
+    """How the next uploads and fetches fail."""
+    uploads: list[tuple[bytes, str, str]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    """By WhatsApp's id, what people sent."""
+    fetches: list[str] = field(default_factory=list)
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -81,11 +88,18 @@ class FakeConnector:
 
     async def mark_read(self, provider_id: str) -> None: ...
 
-    async def upload_media(self, data: bytes, *, mime_type: str, filename: str) -> str:
-        return "media"
+    async def upload_media(self, file: Path, *, mime_type: str, filename: str) -> str:
+        if self.transferring:
+            raise self.transferring.pop(0)
+        self.uploads.append((await asyncio.to_thread(file.read_bytes), mime_type, filename))
+        return f"handle-{len(self.uploads)}"
 
-    async def fetch_media(self, media_id: str) -> bytes:
-        return b""
+    async def fetch_media(self, handle: str, *, limit: int) -> AsyncIterator[bytes]:
+        self.fetches.append(handle)
+        if self.transferring:
+            raise self.transferring.pop(0)
+        for place in range(0, len(self.files[handle]), 1000):
+            yield self.files[handle][place : place + 1000]
 
     async def close(self) -> None: ...
 

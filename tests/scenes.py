@@ -4,12 +4,25 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from core import campaigns, contacts, messages, outbox, outcomes, outgoing, planning, senders, templates
+from core import (
+    campaigns,
+    contacts,
+    media,
+    messages,
+    outbox,
+    outcomes,
+    outgoing,
+    planning,
+    senders,
+    templates,
+    transfers,
+)
 from core.bootstrap import Platform
 from core.contacts import NewContact
-from core.content import Text
+from core.content import Media, Text
 from core.dispatch import Dispatcher, Rest
-from core.models import Campaign, Message, Sender
+from core.media_files import Part
+from core.models import Campaign, MediaFile, Message, Sender
 from core.outgoing import Wanted
 from core.ports import Accepted, Connector, Outgoing
 from fakes import FakeClock, FakeConnector
@@ -121,8 +134,33 @@ async def a_message(platform: Platform, sender: Sender, **wanted: Any) -> Messag
         )
 
 
-async def let_out(platform: Platform) -> list[str]:
-    """One lane of each sender that has something to send; why they ended."""
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(3000)
+
+
+async def a_file(platform: Platform, content: bytes = PICTURE) -> MediaFile:
+    """A picture of ours, stored."""
+    part = Part(platform.settings)
+    part.write(content)
+    part.finish()
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        return await media.create(tx, part, mime_type="image/png", kind="image", filename="a.png", at=now)
+
+
+def picture(file: MediaFile, caption: str | None = None) -> Media:
+    return Media(type="image", media_id=file.id, caption=caption)
+
+
+async def let_out(platform: Platform, *, transfer: bool = True) -> list[str]:
+    """One lane of each sender that has something to send, and again after each file that they wait for, unless none is
+    to be transferred. Why the lanes ended."""
+    ended = await _let_out(platform)
+    while transfer and await transfers.upload_next(platform):
+        ended += await _let_out(platform)
+    return ended
+
+
+async def _let_out(platform: Platform) -> list[str]:
     await outbox.expire(platform)
     ended = []
     for sender in await outbox.waiting(platform):

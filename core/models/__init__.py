@@ -21,6 +21,7 @@ from core.models.campaigns import (
     TemplateVariant,
 )
 from core.models.frame import ApiKey, Event, EventLog, IdempotencyKey, Installation, Switch
+from core.models.media import MediaFile, MediaUpload
 from core.models.messages import InboxItem, Message
 from core.models.people import Attribute, Consent, Contact, ContactTag, Identity, Import, Merge, Segment, Suppression
 from core.models.senders import Chat, Sender, SenderHour, SenderReceipts
@@ -47,6 +48,8 @@ __all__ = [
     "InboxItem",
     "Installation",
     "Json",
+    "MediaFile",
+    "MediaUpload",
     "Merge",
     "Message",
     "Occurrence",

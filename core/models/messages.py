@@ -13,7 +13,8 @@ class Message(Base):
     """One message in or out. Outgoing rows are the outbox: the intent is committed here before any I/O.
 
     A single message has no recipient, and what a campaign has for its own: `purpose`, `not_before` (always set),
-    `expires_at`, and in `reply_to` WhatsApp's id of the message it answers. `test_of` is a campaign it shows."""
+    `expires_at`, in `reply_to` WhatsApp's id of the message it answers, and in `media_id` the file of ours that goes
+    with it, without which it does not leave. `test_of` is a campaign it shows."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -39,6 +40,14 @@ class Message(Base):
             postgresql_where=text("state = 'queued' AND recipient_id IS NULL AND expires_at IS NOT NULL"),
             sqlite_where=text("state = 'queued' AND recipient_id IS NULL AND expires_at IS NOT NULL"),
         ),
+        Index(
+            "ix_messages_with_media",
+            "contact_id",
+            "sender_id",
+            "id",
+            postgresql_where=text("state = 'queued' AND recipient_id IS NULL AND media_id IS NOT NULL"),
+            sqlite_where=text("state = 'queued' AND recipient_id IS NULL AND media_id IS NOT NULL"),
+        ),
     )
     id: Mapped[int] = plain(BigId, primary_key=True)
     client_id: Mapped[str | None] = plain(String(32), unique=True)
@@ -61,6 +70,7 @@ class Message(Base):
     expires_at: Mapped[datetime | None] = plain(UtcDateTime)
     reply_to: Mapped[str | None] = personal(String(200), category="identity", purpose="show what is answered")
     test_of: Mapped[int | None] = plain(BigInteger)
+    media_id: Mapped[int | None] = plain(BigInteger)
     at: Mapped[datetime] = personal(UtcDateTime, category="activity", purpose="show the chat")
     settled_at: Mapped[datetime | None] = plain(UtcDateTime)
     delivered_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="show receipts")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped
 
 from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
@@ -53,10 +53,14 @@ class SenderReceipts(Base):
 
 
 class Chat(Base):
-    """What stands between one sender and one person: who wrote last, and till when free text may go."""
+    """What stands between one sender and one person: who wrote last, till when free text may go, and up to which
+    message somebody here has read."""
 
     __tablename__ = "chats"
+    __table_args__ = (Index("ix_chats_last_at", "last_at", "sender_id", "contact_id"),)
     sender_id: Mapped[int] = plain(ForeignKey("senders.id", ondelete="CASCADE"), primary_key=True)
     contact_id: Mapped[int] = plain(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True)
     last_out_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="count conversations")
     last_in_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="know the service window")
+    last_at: Mapped[datetime | None] = personal(UtcDateTime, category="activity", purpose="show the latest chats first")
+    read_id: Mapped[int] = plain(BigInteger, default=0, server_default="0")

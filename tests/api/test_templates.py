@@ -64,7 +64,7 @@ async def test_a_template_is_changed_and_checked_as_when_it_was_made(api: httpx.
         {"body": ""},
         {"defaults": {"nmae": "x"}},
         {"header": {"type": "image"}},
-        {"header": PICTURE | {"media_id": "1"}},
+        {"header": PICTURE | {"media_id": 1}},
         {"header": PICTURE | {"filename": "a.png"}},
         {"header": {"type": "image", "link": "not a link"}},
     ):

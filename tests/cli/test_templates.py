@@ -16,7 +16,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
     with api_process(settings) as process:
         key = made_key(settings)
         with Client(process.url, key) as client:
-            made = client.templates.create("Spring", "*Hello {name}* [bold]", header={"type": "image", "media_id": "7"})
+            made = client.templates.create(
+                "Spring", "*Hello {name}* [bold]", header={"type": "image", "link": "https://example.com/a.png"}
+            )
             client.templates.save_variant(made.id, "ar", {"body": "مرحباً {name}", "defaults": {"name": "صديقنا"}})
             client.contacts.create("+966501234567", name="Nora")
         yield process.url, key

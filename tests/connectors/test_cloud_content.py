@@ -29,12 +29,12 @@ SCHEMAS = {
 }
 KINDS = {
     "text": Text(body="مرحبا 👋"),
-    "image by id": Media(type="image", media_id="1", caption="c"),
+    "image by id": Media(type="image", handle="1", caption="c"),
     "image by link": Media(type="image", link="https://example.com/a.jpg"),
-    "video": Media(type="video", media_id="1", caption="c"),
-    "audio": Media(type="audio", media_id="1", caption="dropped"),
+    "video": Media(type="video", handle="1", caption="c"),
+    "audio": Media(type="audio", handle="1", caption="dropped"),
     "document": Media(type="document", link="https://example.com/a.pdf", caption="c", filename="a.pdf"),
-    "sticker": Media(type="sticker", media_id="1"),
+    "sticker": Media(type="sticker", handle="1"),
     "location": Location(latitude=24.7, longitude=46.6, name="Riyadh", address="King Fahd Rd"),
     "bare location": Location(latitude=0, longitude=0),
     "contacts": Contacts(cards=(Card(name="Amal", phone="+966500000001"), Card(name="Ben", phone="+491"))),
@@ -45,7 +45,7 @@ KINDS = {
         name="offer", language="ar", parameters=("Amal",), header=Header(type="image", link="https://example.com/a.jpg")
     ),
     "template with a document": Template(
-        name="bill", language="ar", header=Header(type="document", media_id="1", filename="bill.pdf")
+        name="bill", language="ar", header=Header(type="document", media_id=1, filename="bill.pdf"), handle="1"
     ),
     "template with named parameters": Template(
         name="offer", language="ar", parameters=("Amal",), parameter_names=("first_name",)
@@ -138,7 +138,7 @@ def test_number_always_carries_its_plus():
 
 @pytest.mark.parametrize(
     "content",
-    [Other(kind="order"), Media(type="image"), Media(type="image", media_id="1", link="https://a.example")],
+    [Other(kind="order"), Media(type="image"), Media(type="image", handle="1", link="https://a.example")],
 )
 def test_what_cannot_be_sent_is_refused_before_any_network(content):
     with pytest.raises(PermanentContent):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import aiohttp
 import pytest
@@ -21,6 +22,7 @@ from core.ports import (
     Ambiguous,
     Lookup,
     Outgoing,
+    PermanentContent,
     PermanentTemplate,
     RateLimited,
     Retryable,
@@ -188,11 +190,17 @@ async def test_what_a_person_says(sim, cloud):
     await cloud.mark_read(inbound.provider_id)
 
 
-async def test_picture_a_person_sends_can_be_fetched(sim, cloud):
-    await sim.control("POST", "contacts/966512345678/say", media={"type": "image", "caption": "c"})
+async def fetched(cloud, handle):
+    return b"".join([piece async for piece in cloud.fetch_media(handle, limit=1_000_000)])
+
+
+@pytest.mark.parametrize("kind", ["image", "document", "audio", "video", "sticker"])
+async def test_a_file_a_person_sends_can_be_fetched(sim, cloud, kind):
+    await sim.control("POST", "contacts/966512345678/say", media={"type": kind, "caption": "c"})
     (inbound,) = await sim.parsed("inbound", 1)
     assert isinstance(inbound.content, Media)
-    assert (await cloud.fetch_media(inbound.content.media_id)).startswith(b"\x89PNG")
+    content = await fetched(cloud, inbound.attached.handle)
+    assert sha256(content).hexdigest() == inbound.attached.sha256
 
 
 async def test_preference_of_a_person(sim):
@@ -202,11 +210,21 @@ async def test_preference_of_a_person(sim):
     assert Address("phone", "+966512345678") in preference.addresses
 
 
-async def test_uploaded_media_can_be_sent(cloud):
-    png = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
-    media_id = await cloud.upload_media(png, mime_type="image/png", filename="a.png")
-    await cloud.send(outgoing(Media(type="image", media_id=media_id)))
-    assert await cloud.fetch_media(media_id) == png
+async def test_uploaded_media_can_be_sent_till_it_is_forgotten(sim, cloud, tmp_path):
+    png = tmp_path / "a"
+    png.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d49484452"))
+    handle = await cloud.upload_media(png, mime_type="image/png", filename="a.png")
+    picture = outgoing(Media(type="image", handle=handle))
+    await cloud.send(picture)
+    assert await fetched(cloud, handle) == png.read_bytes()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with sim.session.delete(f"{sim.url}/v23.0/{handle}", headers=headers) as answer:
+        assert answer.status == 200
+    refused = await failure(cloud, picture)
+    assert (type(refused), refused.code) == (PermanentContent, "bad_parameter"), "then it is uploaded again"
+    with pytest.raises(PermanentContent) as gone:
+        await fetched(cloud, handle)
+    assert gone.value.code == "media_gone"
 
 
 async def test_health(cloud):
@@ -306,11 +324,12 @@ async def test_a_picture_above_the_text_is_checked(sim, cloud):
     await sim.control("POST", "templates", name="picture", components=parts)
     content = Template(name="picture", language="en", parameters=("Amal",), parameter_names=("first_name",))
     assert isinstance(await failure(cloud, outgoing(content)), PermanentTemplate)
-    for header in (Header(type="image", link="https://example.com/a.png"), Header(type="image", media_id="7")):
-        await cloud.send(outgoing(content.model_copy(update={"header": header})))
-    video = content.model_copy(update={"header": Header(type="video", media_id="7")})
+    for header in (Header(type="image", link="https://example.com/a.png"), Header(type="image", media_id=7)):
+        handle = "7" if header.media_id else None
+        await cloud.send(outgoing(content.model_copy(update={"header": header, "handle": handle})))
+    video = content.model_copy(update={"header": Header(type="video", media_id=7), "handle": "7"})
     assert isinstance(await failure(cloud, outgoing(video)), PermanentTemplate)
-    unnamed = content.model_copy(update={"header": header, "parameter_names": ()})
+    unnamed = content.model_copy(update={"header": header, "handle": handle, "parameter_names": ()})
     assert isinstance(await failure(cloud, outgoing(unnamed)), PermanentTemplate)
 
 

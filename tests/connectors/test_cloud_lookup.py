@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from connectors.cloud import CloudConnector
 from connectors.cloud_history import number_in
-from core.ports import Address, Found, Lookup, PermanentContent, Retryable, SessionLost
+from core.ports import Address, Found, Lookup, PermanentContent, RateLimited, Retryable, SessionLost
 from tests.connectors.conftest import PHONE, TOKEN
 
 NUMBER = "/v23.0/106540352242922"
@@ -192,23 +192,88 @@ async def test_harmless_call_without_an_answer_may_be_repeated(cloud, graph):
         await cloud.mark_read("wamid.x")
 
 
-async def test_upload(cloud, graph):
+@pytest.fixture
+def png(tmp_path):
+    path = tmp_path / "a file"
+    path.write_bytes(b"\x89PNG" * 100_000)
+    return path
+
+
+async def fetched(cloud, *, limit=1000):
+    return b"".join([piece async for piece in cloud.fetch_media("77", limit=limit)])
+
+
+async def test_upload(cloud, graph, png):
     graph.answers[f"POST {NUMBER}/media"] = {"id": "77"}
-    assert await cloud.upload_media(b"\x89PNG", mime_type="image/png", filename="a.png") == "77"
+    assert await cloud.upload_media(png, mime_type="image/png", filename="صورة.png") == "77"
     form = graph.bodies[0]
-    for part in (b'name="messaging_product"', b'name="file"; filename="a.png"', b"image/png", b"\x89PNG"):
+    for part in (b'name="messaging_product"', b'name="file"', b"image/png", png.read_bytes()):
         assert part in form
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        ({}, Retryable),
+        ({"id": 7}, Retryable),
+        (b"no json", Retryable),
+        ((500, {}), Retryable),
+        ((400, {"error": {"code": 131053}}), PermanentContent),
+        ((401, {"error": {"code": 190}}), SessionLost),
+        ((400, {"error": {"code": 130429}}), RateLimited),
+    ],
+)
+async def test_an_upload_that_is_refused(cloud, graph, png, answer, refused):
+    graph.answers[f"POST {NUMBER}/media"] = answer
+    with pytest.raises(refused):
+        await cloud.upload_media(png, mime_type="image/png", filename="a.png")
 
 
 async def test_download(cloud, graph):
     graph.answers["GET /v23.0/77"] = {"url": f"{graph.origin}/files/77"}
     graph.answers["GET /files/77"] = b"\x89PNG"
-    assert await cloud.fetch_media("77") == b"\x89PNG"
+    assert await fetched(cloud) == b"\x89PNG"
+    with pytest.raises(PermanentContent) as refused:
+        await fetched(cloud, limit=3)
+    assert refused.value.code == "media_too_large"
 
 
-@pytest.mark.parametrize("url", ["http://elsewhere.example/f", "file:///etc/passwd", "", "//x", "http://[", None, 7])
+@pytest.mark.parametrize(
+    ("place", "file", "refused", "code"),
+    [
+        ((400, {"error": {"code": 100, "error_subcode": 33}}), b"", PermanentContent, "media_gone"),
+        ((400, {"error": {"code": 190}}), b"", SessionLost, "token_expired"),
+        ((503, {}), b"", Retryable, "no_answer"),
+        ({"url": "{origin}/files/77"}, (404, {}), Retryable, "no_answer"),
+        ({"url": "{origin}/files/77"}, (401, {}), SessionLost, "token_expired"),
+        ({"url": "http://127.0.0.1:1/files/77"}, b"", PermanentContent, "media_unusable"),
+    ],
+)
+async def test_a_download_that_is_refused(cloud, graph, place, file, refused, code):
+    if isinstance(place, dict):
+        place = {"url": place["url"].replace("{origin}", graph.origin)}
+    graph.answers |= {"GET /v23.0/77": place, "GET /files/77": file}
+    with pytest.raises(refused) as error:
+        await fetched(cloud)
+    assert (error.value.code, TOKEN in repr(error.value)) == (code, False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://elsewhere.example/f",
+        "https://elsewhere.example/f",
+        "http://lookaside.fbsbx.com/f",
+        "file:///etc/passwd",
+        "",
+        "//x",
+        "http://[",
+        None,
+        7,
+    ],
+)
 async def test_token_goes_to_no_unsafe_address(cloud, graph, url):
     graph.answers["GET /v23.0/77"] = {"url": url}
     with pytest.raises(PermanentContent):
-        await cloud.fetch_media("77")
+        await fetched(cloud)
     assert len(graph.asked) == 1

@@ -1,5 +1,6 @@
 """What Meta posts: signed, at least once, in any order, and never quite as described."""
 
+import base64
 import hashlib
 import hmac
 import os
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 from connectors.cloud_webhook import claims, parse, verify
 from core.content import Contacts, Location, Media, Other, Reaction, Text
 from core.errors import BadSignature, Invalid
-from core.ports import Address, PermanentContent, PermanentRecipient, TemplateChanged
+from core.ports import Address, Attached, PermanentContent, PermanentRecipient, TemplateChanged
 
 SPEC = Path(__file__).parents[3] / "shared/contracts/meta-business-messaging-api-v23.yaml"
 NUMBER = "106540352242922"
+HASH = hashlib.sha256(b"a file").digest()
 
 
 def change(field="messages", number=NUMBER, **value):
@@ -148,9 +150,9 @@ def test_thousand_statuses_are_read_quickly():
         ("interactive", {"type": "button_reply", "button_reply": {"id": "a", "title": "One"}}, Text(body="One")),
         ("interactive", {"type": "list_reply", "list_reply": {"id": "a", "title": "Row"}}, Text(body="Row")),
         ("interactive", {"type": "nfm_reply", "nfm_reply": {"body": "Sent"}}, Other(kind="interactive")),
-        ("image", {"id": "9", "caption": "c"}, Media(type="image", media_id="9", caption="c")),
-        ("document", {"id": "9", "filename": "a.pdf"}, Media(type="document", media_id="9", filename="a.pdf")),
-        ("audio", {"id": "9", "voice": True}, Media(type="audio", media_id="9")),
+        ("image", {"id": "9", "caption": "c"}, Media(type="image", caption="c")),
+        ("document", {"id": "9", "filename": "a.pdf"}, Media(type="document", filename="a.pdf")),
+        ("audio", {"id": "9", "voice": True}, Media(type="audio")),
         ("sticker", {}, Other(kind="sticker")),
         ("location", {"latitude": 24.7, "longitude": 46.6}, Location(latitude=24.7, longitude=46.6)),
         ("location", {"latitude": 240, "longitude": 46.6}, Other(kind="location")),
@@ -166,6 +168,19 @@ def test_every_kind_of_message(kind, part, content):
     assert inbound.content == content
     assert inbound.addresses == [Address("phone", "+966512345678")]
     assert (inbound.profile_name, inbound.sender_phone_number_id) == ("Amal", NUMBER)
+
+
+@pytest.mark.parametrize(
+    "written", [HASH.hex(), base64.b64encode(HASH).decode(), "not a hash", HASH.hex()[:62], 7, None]
+)
+def test_the_file_that_came_with_it(written):
+    part = {"id": "9", "mime_type": "audio/ogg; codecs=opus", "sha256": written}
+    (inbound,) = received("audio", part).inbound
+    known = HASH.hex() if isinstance(written, str) and len(written) in (44, 64) else None
+    assert inbound.attached == Attached("9", "audio/ogg; codecs=opus", known)
+    assert received("audio", {"id": "9"}).inbound[0].attached == Attached("9", "application/octet-stream", None)
+    assert received("image", {"id": "9" * 300}).inbound[0].attached is None
+    assert received("text", {"body": "x", "id": "9"}).inbound[0].attached is None
 
 
 def test_shared_contact_card():

@@ -1,8 +1,12 @@
 """Single messages through the client, against the real API."""
 
+from pathlib import Path
+
+import pytest
+
 import scenes
 from serving import Server
-from waqtor import AsyncClient
+from waqtor import AsyncClient, Client, NotFound
 
 
 async def test_one_many_and_what_became_of_them(server: Server, waqtor: AsyncClient) -> None:
@@ -25,3 +29,29 @@ async def test_one_many_and_what_became_of_them(server: Server, waqtor: AsyncCli
     campaign = await scenes.a_campaign(server.platform, sender)
     tried = await waqtor.campaigns.test(campaign.id, contact_id=contact.id)
     assert (await waqtor.messages.wait(tried.id, every_s=0.01)).test_of == campaign.id
+
+
+async def test_a_file_goes_with_a_message(server: Server, waqtor: AsyncClient, tmp_path: Path) -> None:
+    sender = await scenes.a_sender(server.platform)
+    path = tmp_path / "receipt.png"
+    path.write_bytes(scenes.PICTURE)
+    file = await waqtor.media.upload(path)
+    assert (file.kind, file.filename) == ("image", "receipt.png")
+    as_bytes = await waqtor.media.upload(scenes.PICTURE, filename="b.png")
+    assert as_bytes.sha256 == file.sha256
+    message = await waqtor.messages.send(sender.id, {"type": "image", "media_id": file.id}, to="+966501234567")
+    assert (await waqtor.messages.wait(message.id, every_s=0.01)).state == "sent"
+    assert await waqtor.media.of_message(message.id) == await waqtor.media.wait(file.id) == file
+    assert await waqtor.media.content(file.id) == scenes.PICTURE
+    assert [one.id async for one in waqtor.media.list(direction="out")] == [file.id, as_bytes.id]
+    assert (await waqtor.media.delete(as_bytes.id)).id == as_bytes.id
+    with pytest.raises(NotFound):
+        await waqtor.media.get(as_bytes.id)
+
+
+def test_a_file_at_once_over_a_socket(socket_client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_bytes(b"many lines\n" * 500_000)
+    file = socket_client.media.upload(path)
+    assert (file.mime_type, file.size) == ("text/plain", 5_500_000)
+    assert socket_client.media.content(file.id) == path.read_bytes()

@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+from base64 import b64decode
 
 import pytest
 
-from simulator.config import NUMBER_ID
+from simulator.config import NUMBER_ID, TOKEN
 from simulator.contacts import Contacts
 from simulator.profiles import PROFILES
 
@@ -103,3 +104,23 @@ async def test_who_is_not_on_whatsapp_says_nothing(sim):
     await sim.call("PUT", f"/_sim/contacts/{ALICE}", {"on_whatsapp": False})
     status, answer = await sim.call("POST", f"/_sim/contacts/{ALICE}/say", {"text": "hi", "to": NUMBER_ID})
     assert (status, answer["error"]["code"]) == (409, "not_on_whatsapp")
+
+
+async def test_a_contact_answers_with_a_picture(sim, hook):
+    await sim.call("PUT", f"/_sim/contacts/{ALICE}", {"replies": [{"media": "image", "say": "here", "delay_s": 0}]})
+    await sim.send(ALICE)
+    await hook.until(lambda: hook.messages())
+    (said,) = hook.messages()
+    assert (said["type"], said["image"]["caption"], said["image"]["mime_type"]) == ("image", "here", "image/png")
+    place = await sim.get(f"/v23.0/{said['image']['id']}")
+    assert b64decode(said["image"]["sha256"]).hex() == place["sha256"]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    await sim.post("/_sim/faults", {"kind": "error_before", "match": {"path": "/_media/"}, "count": 1})
+    for status in (500, 200):
+        async with sim.session.get(place["url"], headers=headers) as answer:
+            assert answer.status == status
+            content = await answer.read()
+    assert content.startswith(b"\x89PNG")
+    await sim.idle()
+    status, refused = await sim.call("PUT", f"/_sim/contacts/{ALICE}", {"replies": [{"media": "smell"}]})
+    assert (status, refused["error"]["field"]) == (400, "replies")

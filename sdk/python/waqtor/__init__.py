@@ -21,6 +21,7 @@ from waqtor.errors import (
     Unavailable,
 )
 from waqtor.events import Event, Events
+from waqtor.media import Media
 from waqtor.messages import Message
 from waqtor.schedules import Occurrence, Schedule
 from waqtor.segments import Count, Segment
@@ -51,6 +52,7 @@ __all__ = [
     "Link",
     "LogPruned",
     "Me",
+    "Media",
     "Message",
     "NewApiKey",
     "NotAllowed",

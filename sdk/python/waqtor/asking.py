@@ -6,7 +6,7 @@ import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,18 +31,20 @@ class Model(BaseModel):
 
 @dataclass(frozen=True)
 class Ask(Generic[T]):
-    """One request, and how to read its answer. The idempotency key is made once: every repetition carries it."""
+    """One request, and how to read its answer: JSON, or with `is_file` bytes. The idempotency key is made once: every
+    repetition carries it."""
 
     method: str
     path: str
     read: Callable[[Any], T]
     params: Mapping[str, Any] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
-    file: tuple[str, bytes] | None = None
+    file: tuple[str, bytes | BinaryIO] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     timeout_s: float | None = None
     is_repeatable: bool = True
+    is_file: bool = False
 
     @property
     def headers(self) -> dict[str, str]:

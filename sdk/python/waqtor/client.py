@@ -18,6 +18,7 @@ from waqtor.auth import Auth
 from waqtor.campaigns import Campaigns
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
+from waqtor.media import MediaFiles
 from waqtor.messages import Messages
 from waqtor.schedules import Schedules
 from waqtor.segments import Segments
@@ -80,7 +81,7 @@ class _Manner:
             ) from outcome
         if not outcome.is_success:
             raise errors.from_response(outcome)
-        return ask.read(outcome.json())
+        return ask.read(outcome.content if ask.is_file else outcome.json())
 
 
 class Client:
@@ -109,6 +110,7 @@ class Client:
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
         self.messages = Messages(self)
+        self.media = MediaFiles(self)
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
@@ -184,6 +186,7 @@ class AsyncClient:
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
         self.messages = Messages(self)
+        self.media = MediaFiles(self)
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
