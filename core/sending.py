@@ -245,7 +245,7 @@ async def intend(
     settings: Settings,
     now: datetime,
     monotonic: float,
-    handles: Mapping[int, str],
+    handles: Mapping[int, str] | None = None,
 ) -> Intended:
     """Commit to writing to as many of `claims` as pace and caps allow. Everything that may forbid a message is
     looked at here, with the contacts' rows locked: after an opt-out commits, no intent commits.
@@ -297,7 +297,7 @@ async def intend(
                 outgoing=Outgoing(
                     client_id=claimed.client_id,
                     to=claimed.to,
-                    content=handed(claimed.content, handles),
+                    content=handed(claimed.content, handles or {}),
                     send_by=monotonic + settings.send_by_s,
                 ),
                 write_at=monotonic + slots.wait_s + place * slots.step_s + pacing.jitter_s(gate.sender, slots.step_s),

@@ -63,10 +63,11 @@ class Templates(Resource[C]):
         language: str = "en",
         defaults: Mapping[str, str] | None = None,
         cloud_name: str | None = None,
-        header: Mapping[str, str] | None = None,
+        header: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Template]:
-        """`header` is a picture, video or document above the text: {"type": "image", "link": "https://…"}."""
+        """`header` is a picture, video or document above the text: {"type": "image", "link": "https://…"}, or with
+        the `media_id` of an uploaded file."""
         sent = given(
             name=name,
             body=body,
