@@ -19,6 +19,7 @@ from core.bootstrap import Platform, build
 from core.database import connect
 from core.settings import Settings
 from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
+from log_watch import Watch
 
 REQUIRE_ALL = os.environ.get("WAQTOR_REQUIRE_ALL") == "1"
 
@@ -53,6 +54,16 @@ def pytest_runtest_makereport(
     if REQUIRE_ALL and report.skipped:
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs_are_discreet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever any test makes be logged; it fails at the end, once, and says where."""
+    watch = Watch()
+    with watch.records():
+        yield
+    watch.files(tmp_path_factory.getbasetemp())
+    assert not watch.offences, watch.verdict()
 
 
 @pytest.fixture(scope="session")
