@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, Field
 
 from api.auth import needs
@@ -13,6 +13,7 @@ from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
 from core import apikeys
+from core.apikeys import Kind
 from core.roles import Scope
 
 router = APIRouter(
@@ -24,6 +25,10 @@ class ApiKeyIn(Body):
     """A key to make."""
 
     name: Annotated[Str, Field(min_length=1, max_length=100)] = Field(examples=["nightly import"])
+    kind: Kind = Field(
+        default=apikeys.PROGRAM,
+        description="service: a part of the installation, known in the audit log by its name; it cannot be an admin.",
+    )
     scopes: list[Scope] = Field(
         min_length=1,
         description="read: look. write: contacts, templates, campaigns. send: start and stop sending. "
@@ -45,6 +50,7 @@ class ApiKeyOut(Shown):
 
     id: int = Field(examples=[2])
     name: str = Field(examples=["nightly import"])
+    kind: Kind
     prefix: str = Field(description="The key begins with wq_<prefix>_.", examples=["9f2c01ab77"])
     scopes: list[Scope] = Field(examples=[["read", "write"]])
     addresses: list[str] | None = Field(description="Taken only from these. Null: from everywhere.")
@@ -64,15 +70,23 @@ class ApiKeyCreated(ApiKeyOut):
 async def create_api_key(body: ApiKeyIn, tx: Tx, now: Now) -> ApiKeyCreated:
     """Make a key. The answer is the only place where it is ever shown."""
     made = await apikeys.create(
-        tx, name=body.name, scopes=body.scopes, expires_at=body.expires_at, addresses=body.addresses, at=now
+        tx,
+        name=body.name,
+        scopes=body.scopes,
+        expires_at=body.expires_at,
+        addresses=body.addresses,
+        kind=body.kind,
+        at=now,
     )
     return ApiKeyCreated(**ApiKeyOut.model_validate(made.row).model_dump(), key=made.full)
 
 
 @router.get("", responses=documented())
-async def list_api_keys(tx: Tx, place: PlaceDep) -> Page[ApiKeyOut]:
+async def list_api_keys(
+    tx: Tx, place: PlaceDep, kind: Annotated[Kind | None, Query(description="Only these.")] = None
+) -> Page[ApiKeyOut]:
     """All keys, also revoked and expired ones."""
-    rows = await apikeys.listed(tx, after=place.after, limit=place.limit)
+    rows = await apikeys.listed(tx, after=place.after, limit=place.limit, kind=kind)
     return page(rows, place, id_of=lambda row: row.id, show=ApiKeyOut.model_validate)
 
 

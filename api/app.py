@@ -15,6 +15,7 @@ from api import (
     api_keys,
     attributes,
     audit,
+    auditing,
     auth_v2,
     campaigns,
     cloud,
@@ -30,6 +31,7 @@ from api import (
     messages,
     people,
     preflight,
+    protected_pages,
     recipients,
     schedules,
     segments,
@@ -42,6 +44,7 @@ from api import (
 )
 from api.deps import Background
 from api.importing import Importing
+from api.limits import Limits
 from api.requests import Requests
 from api.storing import Storing
 from api.uses import Uses
@@ -83,6 +86,7 @@ TAGS = [
     {"name": "api-keys", "description": "Keys by which programs come in."},
     {"name": "auth", "description": "Signing in, and one's own account."},
     {"name": "users", "description": "People who sign in."},
+    {"name": "protected-pages", "description": "Pages that people see only after a one-time code."},
     {"name": "audit", "description": "Who did what."},
     {"name": "auth-v2", "description": "Signing in as version 2.3.0 did, in its shapes."},
     {"name": "whatsapp", "description": "What WhatsApp posts to us."},
@@ -116,7 +120,10 @@ ROUTERS = (
     accounts.entering,
     accounts.router,
     accounts.proving,
+    protected_pages.own,
+    protected_pages.opening,
     users.router,
+    protected_pages.router,
     audit.router,
     auth_v2.entering,
     auth_v2.router,
@@ -156,7 +163,9 @@ def create_app(
             app.state.transfers = Transfers(platform, then=app.state.outbox.wake)
             app.state.passwords = Passwords()
             app.state.uses = Uses(platform)
+            app.state.limits = Limits(settings)
             stack.push_async_callback(app.state.uses.write)
+            await stack.enter_async_context(_beside(auditing.anchor_forever(platform)))
             await stack.enter_async_context(_beside(app.state.uses.run()))
             await stack.enter_async_context(_beside(app.state.storing.run()))
             await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))

@@ -57,4 +57,4 @@ async def list_audit(
 @router.get("/verdict", responses=documented())
 async def verify_audit(platform: PlatformDep, tx: Tx) -> VerdictOut:
     """Read the whole log and say whether anything was altered or cut off. `waqtor audit verify` does the same."""
-    return VerdictOut.model_validate(await audit.verify(tx, platform.key))
+    return VerdictOut.model_validate(await audit.verify(tx, platform.key, audit.anchored(platform.settings)))

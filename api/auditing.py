@@ -1,5 +1,8 @@
 """What the routes leave in the audit log: by the permission they demand, so that no route can forget it."""
 
+import asyncio
+import logging
+
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -9,7 +12,11 @@ from api.auth import principal_of
 from api.deps import platform_of
 from core import audit
 from core.audit import Happened
+from core.bootstrap import Platform
 from core.roles import ABOUT_PEOPLE, AUDITED, Permission
+
+_ANCHOR_EVERY_S = 60.0
+logger = logging.getLogger(__name__)
 
 
 async def note_doing(request: Request, response: Response, permission: Permission, route: APIRoute) -> None:
@@ -55,3 +62,14 @@ def _subject(request: Request, route: APIRoute, response: Response | None) -> st
 def _one_of(path: str) -> str:
     """`sender` for `/api/v3/senders`."""
     return path.rstrip("/").rsplit("/", 1)[-1].removesuffix("s").replace("-", "_")
+
+
+async def anchor_forever(platform: Platform) -> None:
+    """What the audit log had a minute ago, it has for good."""
+    while True:
+        await asyncio.sleep(_ANCHOR_EVERY_S)
+        try:
+            async with platform.database.reading() as tx:
+                await audit.drop_anchor(tx, platform.settings)
+        except Exception:  # the database may be restarting, or the disk be full; the next minute does the same
+            logger.exception("audit_not_anchored")

@@ -9,11 +9,13 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from api import cookies
 from api.addresses import address_of
 from api.deps import platform_of
+from api.limits import Limits
 from api.uses import Uses
-from core import apikeys, roles, signins
+from core import apikeys, protected_pages, roles, signins
 from core.errors import NotAllowed, NotSignedIn
 from core.models import SignIn, User
 from core.principals import Principal
+from core.protected_pages import PageClosed
 from core.roles import Permission
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, or an access token: `Authorization: Bearer …`")
@@ -26,8 +28,26 @@ _cookie = APIKeyCookie(
 _HINT = "Send the header Authorization: Bearer wq_… (an API key), or sign in."
 
 
-async def authenticate(request: Request) -> Principal:
-    """Who makes this request; raises `NotSignedIn`. Looked up each time, so that revoking counts at once."""
+async def admit(request: Request) -> Principal:
+    """Who makes this request; raises `NotSignedIn`, or `TooMany` where it is one too many."""
+    limits, address = limits_of(request), address_of(request)
+    limits.look(address)
+    try:
+        principal = await _authenticate(request)
+    except NotSignedIn:
+        limits.stranger(address)
+        raise
+    limits.known(principal.ref)
+    return principal
+
+
+def limits_of(request: Request) -> Limits:
+    limits: Limits = request.app.state.limits
+    return limits
+
+
+async def _authenticate(request: Request) -> Principal:
+    """Looked up each time, so that revoking counts at once."""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
     if given and kind.lower() != "bearer":
         raise NotSignedIn("Only Bearer is understood here.", hint=_HINT)
@@ -46,7 +66,11 @@ async def _by_key(request: Request, full: str) -> Principal:
         key = await apikeys.authenticate(tx, full, address=address_of(request), at=now)
     _uses(request).key(key.id, at=now)
     return Principal(
-        kind="api_key", id=key.id, may=roles.of_scopes(key.scopes), has=f"the scopes {', '.join(key.scopes)}"
+        kind="service" if key.kind == apikeys.SERVICE else "api_key",
+        id=key.id,
+        may=roles.of_scopes(key.scopes),
+        has=f"the scopes {', '.join(key.scopes)}",
+        name=key.name,
     )
 
 
@@ -54,24 +78,31 @@ async def _by_access_token(request: Request, token: str) -> Principal:
     platform = platform_of(request)
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
-        found = await signins.by_access_token(tx, platform.key, token, at=now)
-    _uses(request).sign_in(found[0].id, at=now)
-    return _person(*found)
+        sign_in, user = await signins.by_access_token(tx, platform.key, token, at=now)
+        closed = await protected_pages.closed(tx, sign_in.id, at=now)
+    _uses(request).sign_in(sign_in.id, at=now)
+    return _person(sign_in, user, closed)
 
 
 async def _by_cookie(request: Request, cookie: str) -> Principal:
     platform = platform_of(request)
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
-        found = await signins.by_cookie(tx, cookie, at=now)
+        sign_in, user = await signins.by_cookie(tx, cookie, at=now)
+        closed = await protected_pages.closed(tx, sign_in.id, at=now)
     cookies.require_own_page(request, cookie)
-    _uses(request).sign_in(found[0].id, at=now)
-    return _person(*found)
+    _uses(request).sign_in(sign_in.id, at=now)
+    return _person(sign_in, user, closed)
 
 
-def _person(sign_in: SignIn, user: User) -> Principal:
+def _person(sign_in: SignIn, user: User, closed: frozenset[str]) -> Principal:
     return Principal(
-        kind="user", id=user.id, may=roles.of_role(user.role), has=f"the role {user.role}", sign_in_id=sign_in.id
+        kind="user",
+        id=user.id,
+        may=roles.of_role(user.role),
+        has=f"the role {user.role}",
+        sign_in_id=sign_in.id,
+        closed=closed,
     )
 
 
@@ -87,12 +118,23 @@ def principal_of(request: Request) -> Principal:
 
 
 def require(principal: Principal, permission: Permission) -> None:
-    """Raises `NotAllowed`."""
+    """Raises `NotAllowed` or `PageClosed`."""
     if permission not in principal.may:
         raise NotAllowed(
             f"This takes the permission {permission}.",
             hint=f"You have {principal.has}. What each allows: docs/permissions.md.",
         )
+    if (area := roles.area_of(permission)) in principal.closed:
+        raise PageClosed(
+            f"This takes a one-time code for {area}.",
+            hint=f"An admin gives one out; it goes to POST /api/v3/auth/pages/{area}/open.",
+        )
+
+
+def may(request: Request, permission: Permission) -> bool:
+    """For what an answer shows; a route as a whole names its permission by `needs`."""
+    principal = principal_of(request)
+    return permission in principal.may and roles.area_of(permission) not in principal.closed
 
 
 def needs(permission: Permission) -> Callable[..., Awaitable[None]]:

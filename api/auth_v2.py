@@ -74,7 +74,7 @@ class Flat(BaseModel):
 def _flatly(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of these routes, for OpenAPI. What is not right in a request was 400 there."""
     mine: dict[int | str, dict[str, Any]] = {
-        status: {"model": Flat, "description": MEANING[status]} for status in (401, 403, 413, *statuses)
+        status: {"model": Flat, "description": MEANING[status]} for status in (401, 403, 413, 429, *statuses)
     }
     wrong = {"model": Flat, "description": MEANING[422]}
     return {400: wrong, **mine, 422: wrong, 503: {"model": ErrorAnswer, "description": MEANING[503]}}

@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-router = APIRouter(include_in_schema=False)
+from api.idempotent import Open
+
+router = APIRouter(include_in_schema=False, route_class=Open)
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #128c7e }

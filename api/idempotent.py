@@ -8,7 +8,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api import auditing
-from api.auth import authenticate, demanded, require
+from api.addresses import address_of
+from api.auth import admit, demanded, limits_of, require
 from api.deps import Work, platform_of
 from api.masking import hide_numbers, hide_numbers_in, sees_numbers
 from api.requests import whole
@@ -37,12 +38,13 @@ DOCUMENTED: dict[str, Any] = {
 
 
 class Open(APIRoute):
-    """For everybody: a small body, and nothing of who asks."""
+    """For everybody, but not too often: a small body, and nothing of who asks."""
 
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
 
         async def opened(request: Request) -> Response:
+            limits_of(request).stranger(address_of(request))
             if request.method not in ("GET", "HEAD"):
                 request._body = await whole(request, limit=MAX_OPEN_BODY_BYTES)
             return await handle(request)
@@ -59,7 +61,7 @@ class Signed(APIRoute):
         handle, permission = self._carrying_out(), self.permission
 
         async def signed(request: Request) -> Response:
-            principal = request.state.principal = await authenticate(request)
+            principal = request.state.principal = await admit(request)
             require(principal, permission)
             if self.max_body_bytes is not None and request.method not in ("GET", "HEAD"):
                 request._body = await whole(request, limit=self.max_body_bytes)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from api.auth import needs
+from api.auth import may, needs
 from api.bodies import Body, Shown
 from api.contacts import ContactOut, Value, show
 from api.deps import Id, Now, Str, Tx
@@ -14,6 +14,7 @@ from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page
 from core import contacts, history, merges, profiles
+from core.history import Entry
 
 router = APIRouter(prefix="/api/v3/contacts", tags=["contacts"], route_class=Once)
 
@@ -107,14 +108,23 @@ async def undo_merge(merge_id: Id, tx: Tx, now: Now) -> MergeOut:
 @router.get("/{contact_id}/history", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))
 async def get_history(
     contact_id: Id,
+    request: Request,
     tx: Tx,
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 100,
     cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
 ) -> Page[EntryOut]:
-    """Everything of one person, newest first: messages, campaigns with why and why not, consents, merges."""
+    """Everything of one person, newest first: messages, campaigns with why and why not, consents, merges. What was
+    written is in it for who may read chats."""
     await contacts.get(tx, contact_id)
     entries = await history.of(tx, contact_id, before=cursor, limit=limit)
     return Page(
-        data=[EntryOut.model_validate(one) for one in entries],
+        data=[_shown(one, with_chats=may(request, "messages.read")) for one in entries],
         next_cursor=entries[-1].cursor if len(entries) == limit else None,
     )
+
+
+def _shown(entry: Entry, *, with_chats: bool) -> EntryOut:
+    shown = EntryOut.model_validate(entry)
+    if not with_chats:
+        shown.details.pop("content", None)
+    return shown

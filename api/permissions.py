@@ -1,8 +1,13 @@
-"""`python -m api.permissions` writes `docs/permissions.md`: the table of core/roles.py, for people."""
+"""`python -m api.permissions` writes `docs/permissions.md`: the table of core/roles.py and what the routes
+demand of it, for people."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS
+from api.auth import demanded
 from core import roles
 from core.roles import ROLE_NAMES, SCOPE_NAMES
 
@@ -11,15 +16,31 @@ PATH = Path(__file__).parent.parent / "docs" / "permissions.md"
 _HEAD = """\
 # Who may do what
 
-Written by `python -m api.permissions` from `core/roles.py`; do not edit it here.
+Written by `python -m api.permissions` from `core/roles.py` and the routes; do not edit it here.
 
 People have a role, API keys have scopes. Both come down to permissions, and every route demands one. A change of a role
 or of a key counts from the next request on.
 """
 
 
+_ROUTES = """
+## Which route demands which
+"""
+
+
 def generated() -> str:
-    return "\n".join([_HEAD, *_table(), ""])
+    return "\n".join([_HEAD, *_table(), _ROUTES, *_routes(), ""])
+
+
+def _routes() -> Iterator[str]:
+    found: dict[str, list[str]] = {name: [] for name in roles.PERMISSIONS}
+    for route in (one for router in ROUTERS for one in router.routes if isinstance(one, APIRoute)):
+        if named := demanded(route):
+            found[named] += [f"`{method} {route.path}`" for method in sorted((route.methods or set()) - {"HEAD"})]
+    yield "| permission | routes |"
+    yield "|---|---|"
+    for name, asked in found.items():
+        yield f"| `{name}` | {', '.join(asked) or 'none by itself: it decides what answers show'} |"
 
 
 def _table() -> Iterator[str]:

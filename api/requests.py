@@ -1,16 +1,41 @@
 """Around every request: its id, and the last answer when everything else failed."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from secrets import token_hex
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
+from api.addresses import is_secure
 from core.errors import TooLarge
 
 logger = logging.getLogger(__name__)
+
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),  # answers hold people
+)
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def _guarded(scope: Scope, message: Message) -> Iterator[tuple[bytes, bytes]]:
+    """The headers of an answer, with what browsers are to keep to where it says nothing of its own."""
+    said = message.get("headers", ())
+    if scope["path"].startswith("/webhooks/"):  # thousands a second, and no browser among them
+        yield from said
+        return
+    names = {name.lower() for name, _ in said}
+    yield from said
+    yield from (one for one in _HEADERS if one[0] not in names)
+    if is_secure(Request(scope)):  # browsers take it from nobody else
+        yield _HSTS
 
 
 class Requests:
@@ -32,7 +57,7 @@ class Requests:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] = [*_guarded(scope, message), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:

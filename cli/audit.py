@@ -23,7 +23,10 @@ def audit_verify(_: argparse.Namespace) -> int:
         try:
             await schema.require_current(database)
             async with database.reading() as tx:
-                return await audit.verify(tx, key)
+                verdict = await audit.verify(tx, key, audit.anchored(settings))
+                if verdict.state == "whole":
+                    await audit.drop_anchor(tx, settings)
+                return verdict
         finally:
             await database.close()
 

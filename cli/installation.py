@@ -80,7 +80,12 @@ def restore(asked: argparse.Namespace) -> int:
         database = connect(settings)
         try:
             await schema.require_current(database)
-            return await backups.read(database, settings, keys.load(settings.key_file), asked.file)
+            key = keys.load(settings.key_file)
+            restored = await backups.read(database, settings, key, asked.file)
+            async with database.transaction() as tx:
+                audit.record(tx, key, Happened(audit.TERMINAL, "restore"), at=await DatabaseClock().now(tx))
+            audit.lift_anchor(settings)
+            return restored
         finally:
             await database.close()
 
@@ -141,7 +146,12 @@ def keys_create(asked: argparse.Namespace) -> int:
             async with database.transaction() as tx:
                 now: datetime = await DatabaseClock().now(tx)
                 made = await apikeys.create(
-                    tx, name=asked.name, scopes=asked.scopes or apikeys.SCOPES, addresses=asked.addresses, at=now
+                    tx,
+                    name=asked.name,
+                    scopes=asked.scopes or (["read", "write", "send"] if asked.service else apikeys.SCOPES),
+                    addresses=asked.addresses,
+                    kind=apikeys.SERVICE if asked.service else apikeys.PROGRAM,
+                    at=now,
                 )
                 what = Happened(audit.TERMINAL, "create_api_key", f"api_key:{made.row.id}")
                 audit.record(tx, keys.load(settings.key_file), what, at=now)

@@ -154,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     create = add("create", "make a key for the API; it is shown once", installation.keys_create, keys)
     create.add_argument("name")
     create.add_argument("--scope", action="append", choices=["read", "write", "send", "admin"], dest="scopes")
+    create.add_argument("--service", action="store_true", help="for a part of the installation, not for a person")
     create.add_argument("--address", action="append", dest="addresses", help="only from this address or network")
     add_users(group("users", "people who sign in"))
     add("verify", "is the audit log as it was written?", audit_verify, group("audit", "who did what"))

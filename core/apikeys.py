@@ -3,15 +3,17 @@
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import select, update
 
 from core.database import Tx
-from core.errors import Invalid, NotFound, NotSignedIn
+from core.errors import Conflict, Invalid, NotFound, NotSignedIn
 from core.events import ApiKeyMoved, publish
 from core.models import ApiKey
 from core.roles import SCOPE_NAMES
@@ -19,6 +21,13 @@ from core.roles import SCOPE_NAMES
 SCOPES = SCOPE_NAMES
 """What each may do: core/roles.py."""
 
+Kind = Literal["program", "service"]
+PROGRAM: Kind = "program"
+SERVICE: Kind = "service"
+OUR_SERVICES = ("api", "flows")
+"""What our own processes are called in the audit log."""
+
+_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32  # of such length a plain hash is as good as a slow one: nobody guesses it
 _NOBODY = hashlib.sha256(b"").hexdigest()
@@ -40,9 +49,11 @@ async def create(
     scopes: Iterable[str],
     expires_at: datetime | None = None,
     addresses: Sequence[str] | None = None,
+    kind: Kind = PROGRAM,
     at: datetime,
 ) -> Created:
-    """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from."""
+    """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from. A `service` is a part of the
+    installation: known in the audit log by its name, and never an admin."""
     wanted = [scope for scope in SCOPES if scope in set(scopes)]
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise Invalid(f"There is no scope {unknown[0]!r}.", field="scopes", hint=f"Scopes: {', '.join(SCOPES)}.")
@@ -50,6 +61,8 @@ async def create(
         raise Invalid("A key without a scope can do nothing.", field="scopes", hint=f"Scopes: {', '.join(SCOPES)}.")
     if not name.strip() or len(name) > 100:
         raise Invalid("A key has a name of 1 to 100 characters, to be known by in the list.", field="name")
+    if kind == SERVICE:
+        await _check_service(tx, name.strip(), wanted, at=at)
     if expires_at is not None and expires_at <= at:
         raise Invalid("This moment has passed.", field="expires_at")
     prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
@@ -57,6 +70,7 @@ async def create(
         name=name.strip(),
         prefix=prefix,
         key_hash=_hash(secret),
+        kind=kind,
         scopes=wanted,
         addresses=_networks(addresses) if addresses else None,
         created_at=at,
@@ -107,9 +121,24 @@ async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
     return row
 
 
-async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[ApiKey]:
-    rows = await tx.execute(select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit))
+async def listed(tx: Tx, *, after: int, limit: int, kind: Kind | None = None) -> Sequence[ApiKey]:
+    wanted = select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(limit)
+    rows = await tx.execute(wanted if kind is None else wanted.where(ApiKey.kind == kind))
     return rows.scalars().all()
+
+
+async def _check_service(tx: Tx, name: str, scopes: Sequence[str], *, at: datetime) -> None:
+    if not _SERVICE_NAME.fullmatch(name) or name in OUR_SERVICES:
+        hint = f"Small letters, digits and hyphens, at most 30; not {' or '.join(OUR_SERVICES)}, which are ours."
+        raise Invalid("This is no name of a service.", field="name", hint=hint)
+    if "admin" in scopes:
+        raise Invalid("A service is no admin: it lets nobody in.", field="scopes", hint="Scopes: read, write, send.")
+    in_force = ApiKey.kind == SERVICE, ApiKey.revoked_at.is_(None), ApiKey.name == name
+    for old in (await tx.execute(select(ApiKey).where(*in_force).with_for_update())).scalars():
+        if old.expires_at is None or old.expires_at > at:
+            raise Conflict(f"The service {name} has a key: {old.id}.", field="name", hint="Revoke that one first.")
+        old.revoked_at = at
+    await tx.flush()
 
 
 def _networks(addresses: Sequence[str]) -> list[str]:

@@ -1,13 +1,16 @@
 """Who did what: insert-only, each entry holding the hash of the one before, written in the transaction of the change.
 
 The hashes are keyed, so who can write to the database but has not the master key can forge nothing; the head is kept
-apart and sealed, so that a log that was cut is told from one that was altered.
+apart and sealed, so that a log that was cut is told from one that was altered; and an anchor outside of the database
+tells when both were put back.
 """
 
 import ipaddress
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -15,8 +18,10 @@ from sqlalchemy import select
 
 from core import bulk
 from core.database import Tx, before_commit
+from core.errors import Invalid
 from core.keys import MasterKey
 from core.models import AuditEntry, AuditHead
+from core.settings import Settings
 
 _CHUNK = 1_000
 TERMINAL = "terminal"
@@ -100,6 +105,48 @@ async def listed(
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """An entry that was there: kept in a file, out of reach of who has only the database. A head and entries that both
+    were put back to an earlier moment fit each other; the anchor tells."""
+
+    seq: int
+    hash: str
+
+
+def anchored(settings: Settings) -> Anchor | None:
+    """What the file says; None where there is none yet."""
+    try:
+        said = orjson.loads(_anchor_file(settings).read_bytes())
+        return Anchor(int(said["seq"]), str(said["hash"]))
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        hint = "If nobody did that on purpose, ask what else they did. Without the file the log is judged by itself."
+        raise Invalid(f"The anchor of the audit log, {_anchor_file(settings)}, cannot be read.", hint=hint) from None
+
+
+async def drop_anchor(tx: Tx, settings: Settings) -> None:
+    """Keep the last entry, unless the log has become shorter: then what is kept is the evidence."""
+    head = (await tx.execute(select(AuditHead.seq, AuditHead.hash))).first()
+    before = anchored(settings)
+    if head is None or (before is not None and before.seq >= head.seq):
+        return
+    file = _anchor_file(settings)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    draft.write_bytes(orjson.dumps({"seq": head.seq, "hash": head.hash}))
+    draft.replace(file)
+
+
+def lift_anchor(settings: Settings) -> None:
+    """After a restore: the log is as it was when the backup was made."""
+    _anchor_file(settings).unlink(missing_ok=True)
+
+
+def _anchor_file(settings: Settings) -> Path:
+    return settings.data_dir / "audit.anchor"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """`at` is the entry from which on the log cannot be trusted; None for `whole`."""
 
@@ -109,8 +156,21 @@ class Verdict:
     why: str = ""
 
 
-async def verify(tx: Tx, key: MasterKey) -> Verdict:
+async def verify(tx: Tx, key: MasterKey, anchor: Anchor | None = None) -> Verdict:
     """Whether the log is as it was written; appending may go on meanwhile."""
+    verdict = await _verify(tx, key)
+    if anchor is None or verdict.state != "whole":
+        return verdict
+    if anchor.seq > verdict.entries:
+        gone = f"entries {verdict.entries + 1} to {anchor.seq} are gone, and the head was put back"
+        return Verdict("truncated", verdict.entries, verdict.entries + 1, gone)
+    at_anchor = (await tx.execute(select(AuditEntry.hash).where(AuditEntry.seq == anchor.seq))).scalar()
+    if at_anchor != anchor.hash:
+        return Verdict("altered", anchor.seq - 1, anchor.seq, "it is not the entry that is anchored")
+    return verdict
+
+
+async def _verify(tx: Tx, key: MasterKey) -> Verdict:
     head = (await tx.execute(select(AuditHead.seq, AuditHead.hash, AuditHead.seal))).first()
     last, number, at_head = "", 0, ""
     async for row in _all(tx):  # those after the head came while we read

@@ -14,7 +14,8 @@ from core.settings import Settings
 
 @dataclass(frozen=True)
 class Platform:
-    """What core functions need that is neither a row nor a value. `installation` is this database's name."""
+    """What core functions need that is neither a row nor a value. `installation` is this database's name, `process`
+    what of it this is."""
 
     settings: Settings
     database: Database
@@ -23,6 +24,12 @@ class Platform:
     connectors: Connectors
     jobs: Jobs
     installation: str
+    process: str = "api"
+
+    @property
+    def actor(self) -> str:
+        """What this process does by itself stands in the audit log under this."""
+        return f"service:{self.process}"
 
     async def close(self) -> None:
         await self.connectors.close()
@@ -30,7 +37,9 @@ class Platform:
         await self.database.close()
 
 
-async def build(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock | None = None) -> Platform:
+async def build(
+    settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock | None = None, process: str = "api"
+) -> Platform:
     """Raises `MasterKeyMissing`, `MasterKeyWrong` or `SchemaBehind` rather than work half."""
     key = keys.load(settings.key_file)
     database = connect(settings)
@@ -41,7 +50,7 @@ async def build(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock
     except BaseException:  # also a cancellation: no connection is left open
         await database.close()
         raise
-    return Platform(settings, database, key, clock, connectors, jobs, installation)
+    return Platform(settings, database, key, clock, connectors, jobs, installation, process)
 
 
 async def _installation(database: Database, key: MasterKey, clock: Clock) -> str:

@@ -24,6 +24,7 @@ Permission = Literal[
     "keys.manage",
     "users.manage",
     "audit.read",
+    "pages.manage",
     "account.own",
 ]
 Role = Literal["admin", "user", "viewer", "auditor"]
@@ -50,6 +51,7 @@ PERMISSIONS: Mapping[Permission, str] = {
     "keys.manage": "make and revoke API keys",
     "users.manage": "invite and change people who sign in",
     "audit.read": "read the audit log",
+    "pages.manage": "protect pages, and give out one-time codes for them",
     "account.own": "one's own account: profile, password, second factor, sign-ins",
 }
 ALL: frozenset[Permission] = frozenset(PERMISSIONS)
@@ -93,13 +95,34 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
 }
 
 AUDITED: frozenset[Permission] = frozenset(
-    {"campaigns.send", "sending.stop", "senders.pause", "senders.manage", "keys.manage", "users.manage", "audit.read"}
+    {
+        "campaigns.send",
+        "sending.stop",
+        "senders.pause",
+        "senders.manage",
+        "keys.manage",
+        "users.manage",
+        "pages.manage",
+        "audit.read",
+    }
 )
 """What is done with these is written into the audit log, whoever does it."""
 ABOUT_PEOPLE: frozenset[Permission] = frozenset(
     {"contacts.read", "contacts.export", "recipients.read", "messages.read"}
 )
 """Looking at these is reading personal data: written into the audit log when a person does it."""
+
+
+_NEVER_CLOSED: frozenset[Permission] = frozenset({"numbers.read", "pages.manage", "account.own"})
+
+
+def area_of(permission: Permission) -> str:
+    """`contacts` of `contacts.read`."""
+    return permission.split(".")[0]
+
+
+AREAS: frozenset[str] = frozenset(map(area_of, ALL - _NEVER_CLOSED))
+"""What can be closed until a one-time code was given; what is needed to open it again cannot."""
 
 
 def of_role(role: str) -> frozenset[Permission]:

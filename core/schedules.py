@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import audiences, campaigns, occurrences, recurrence, senders
+from core import audiences, audit, campaigns, occurrences, recurrence, senders
+from core.audit import Happened
 from core.bootstrap import Platform
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound, WaqtorError
@@ -140,6 +141,9 @@ async def _take_turn(tx: Tx, platform: Platform, campaign_id: int) -> tuple[int,
             why = "too_late"
         else:
             await campaigns.begin(tx, campaign, occurrence, at=now)
+            details = {"occurrence": occurrence.number}
+            what = Happened(platform.actor, "launch_campaign", f"campaign:{campaign_id}", details=details)
+            audit.record(tx, platform.key, what, at=now)
             await _add_next(tx, campaign, occurrence, at=now)
             return done + 1, True
         await occurrences.settle(tx, occurrence, occurrences.MISSED, reason=why, at=now)

@@ -1,6 +1,7 @@
 """Every setting of the platform. Built once by a process, then passed on; never a global."""
 
 from datetime import timedelta
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     trusted_proxies: str = ""
+    requests_per_s: Annotated[float, Field(gt=0)] = 200
+    strangers_per_s: Annotated[float, Field(gt=0)] = 20
     prefect_host: str = "127.0.0.1"
     prefect_port: int = 4200
     prefect_auth: SecretStr | None = None
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
                 return driver + url.removeprefix(plain)
         return url
 
-    @property
+    @cached_property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Whose word on where a request comes from is taken."""
         return tuple(ip_network(one, strict=False) for one in self.trusted_proxies.replace(",", " ").split())

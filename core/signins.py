@@ -37,12 +37,17 @@ class Here:
 
     @property
     def neighbourhood(self) -> str:
-        """What tries are counted by: of IPv6 the network that one subscriber has, and all of its addresses."""
-        try:
-            is_v6 = ipaddress.ip_address(self.address).version == 6
-            return str(ipaddress.ip_network(f"{self.address}/64", strict=False)) if is_v6 else self.address
-        except ValueError:
-            return ""
+        """What tries are counted by."""
+        return neighbourhood(self.address)
+
+
+def neighbourhood(address: str) -> str:
+    """Of IPv6 the network that one subscriber has, with all of its addresses; empty for what is none."""
+    try:
+        is_v6 = ipaddress.ip_address(address).version == 6
+        return str(ipaddress.ip_network(f"{address}/64", strict=False)) if is_v6 else address
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Limit:
 
 ACCOUNT = Limit("account", 5)
 ADDRESS = Limit("address", 30)
+PAGE = Limit("page", 5)
 
 
 async def take(tx: Tx, key: MasterKey, limit: Limit, whom: str, *, at: datetime) -> None:
@@ -40,7 +41,7 @@ async def take(tx: Tx, key: MasterKey, limit: Limit, whom: str, *, at: datetime)
     row = (await tx.execute(select(Throttle).where(Throttle.key == name).with_for_update())).scalar_one()
     if row.closed_until is not None and row.closed_until > at:
         wait_s = max(1, round((row.closed_until - at).total_seconds()))
-        raise TooMany("Too many tries to sign in.", retry_after_s=wait_s)
+        raise TooMany("Too many tries.", retry_after_s=wait_s)
     row.tries = 1 if row.last_at < at - _FORGOTTEN_AFTER else row.tries + 1
     row.last_at = at
     over = row.tries - limit.free

@@ -12,7 +12,9 @@ from core.settings import Settings
 @asynccontextmanager
 async def opened() -> AsyncIterator[Platform]:
     settings = Settings()
-    platform = await build(settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings))
+    platform = await build(
+        settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings), process="flows"
+    )
     collector.leave_alone_what_is_loaded()
     try:
         yield platform

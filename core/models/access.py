@@ -86,6 +86,39 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None] = plain(UtcDateTime)
 
 
+class ProtectedPage(Base):
+    """An area, or a page of the dashboard, that a person sees only after a one-time code, for `open_s`."""
+
+    __tablename__ = "protected_pages"
+    name: Mapped[str] = plain(String(40), primary_key=True)
+    open_s: Mapped[int] = plain(Integer)
+    protected_at: Mapped[datetime] = plain(UtcDateTime)
+
+
+class PageCode(Base):
+    """Opens its page once; only for `user_id` where there is one. `code_hash` is keyed."""
+
+    __tablename__ = "page_codes"
+    id: Mapped[int] = plain(BigId, primary_key=True)
+    page: Mapped[str] = plain(String(40), ForeignKey("protected_pages.name", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = plain(BigId, ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    code_hash: Mapped[str] = personal(String(64), category="identity", purpose="know the code again", index=True)
+    created_at: Mapped[datetime] = plain(UtcDateTime)
+    expires_at: Mapped[datetime] = plain(UtcDateTime, index=True)
+    used_at: Mapped[datetime | None] = plain(UtcDateTime)
+
+
+class PageOpening(Base):
+    """Where a page is open: one sign-in, no other device of the same person."""
+
+    __tablename__ = "page_openings"
+    sign_in_id: Mapped[int] = plain(BigId, ForeignKey("sign_ins.id", ondelete="CASCADE"), primary_key=True)
+    page: Mapped[str] = plain(
+        String(40), ForeignKey("protected_pages.name", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    until: Mapped[datetime] = plain(UtcDateTime, index=True)
+
+
 class Throttle(Base):
     """Tries to sign in, by account and by address; `key` is a keyed hash of either."""
 

@@ -60,12 +60,21 @@ class EventLog(Base):
     pruned: Mapped[int] = plain(BigInteger)
 
 
+_OF_A_SERVICE = text("kind = 'service' AND revoked_at IS NULL")
+
+
 class ApiKey(Base):
+    """`kind`: program, or service for a part of the installation itself; of those in force one has a name."""
+
     __tablename__ = "api_keys"
+    __table_args__ = (
+        Index("uq_api_keys_service", "name", unique=True, postgresql_where=_OF_A_SERVICE, sqlite_where=_OF_A_SERVICE),
+    )
     id: Mapped[int] = plain(BigId, primary_key=True)
     name: Mapped[str] = plain(String(100))
     prefix: Mapped[str] = plain(String(16), unique=True)
     key_hash: Mapped[str] = plain(String(64))
+    kind: Mapped[str] = plain(String(8), default="program", server_default="program")
     scopes: Mapped[list[str]] = plain(Json)
     addresses: Mapped[list[str] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)

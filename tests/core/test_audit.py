@@ -11,6 +11,7 @@ from core import audit
 from core.audit import Happened, Verdict
 from core.bootstrap import Platform
 from core.database import Tx
+from core.errors import Invalid
 
 
 async def _some(platform: Platform, number: int = 5) -> None:
@@ -128,6 +129,40 @@ async def test_entries_put_in_a_row_by_somebody_else_are_seen(platform: Platform
         "FROM audit_entries WHERE seq = 2",
     )
     assert (await _verdict(platform)).state == "altered"
+
+
+async def test_head_and_entries_put_back_together_are_seen_by_the_anchor(platform: Platform) -> None:
+    async def judged() -> Verdict:
+        async with platform.database.reading() as tx:
+            return await audit.verify(tx, platform.key, audit.anchored(platform.settings))
+
+    await _some(platform, 2)
+    async with platform.database.reading() as tx:
+        earlier = (await tx.execute(text("SELECT seq, hash, seal FROM audit_head"))).one()
+    await _some(platform, 3)
+    async with platform.database.reading() as tx:
+        await audit.drop_anchor(tx, platform.settings)
+    assert await judged() == Verdict("whole", 5)
+    await _some(platform, 1)
+    assert await judged() == Verdict("whole", 6), "it goes on"
+    back = f"UPDATE audit_head SET seq = {earlier.seq}, hash = '{earlier.hash}', seal = '{earlier.seal}'"
+    await _by_hand(platform, "DELETE FROM audit_entries WHERE seq > 2", back)
+    assert (await _verdict(platform)).state == "whole", "by itself it fits"
+    assert ((await judged()).state, (await judged()).at) == ("truncated", 3)
+    async with platform.database.reading() as tx:
+        await audit.drop_anchor(tx, platform.settings)
+    await _some(platform, 4)
+    assert ((await judged()).state, (await judged()).at) == ("altered", 5), "others in their place are not they"
+    await _by_hand(platform, "DELETE FROM audit_entries", "DELETE FROM audit_head")
+    assert ((await judged()).state, (await judged()).at) == ("truncated", 1)
+    audit.lift_anchor(platform.settings)
+    assert await judged() == Verdict("whole", 0)
+
+
+async def test_an_anchor_that_cannot_be_read_is_no_anchor(platform: Platform) -> None:
+    (platform.settings.data_dir / "audit.anchor").write_text("{")
+    with pytest.raises(Invalid, match="anchor"):
+        audit.anchored(platform.settings)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ _NOT_OF_A_PERSON = {
     "segments.name",
     "campaigns.name",
     "campaign_variants.name",
+    "protected_pages.name",
     # Rows that only join a person to what is personal elsewhere.
     "identities.contact_id",
     "contact_tags.contact_id",

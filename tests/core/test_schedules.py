@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,20 @@ from sqlalchemy import func, select
 
 import scenes
 from conftest import with_settings
-from core import campaigns, contacts, occurrences, outcomes, planning, retrying, runs, schedules, segments, senders, why
+from core import (
+    audit,
+    campaigns,
+    contacts,
+    occurrences,
+    outcomes,
+    planning,
+    retrying,
+    runs,
+    schedules,
+    segments,
+    senders,
+    why,
+)
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.errors import Conflict, Invalid, NotFound
@@ -87,6 +101,17 @@ async def test_once_it_begins_when_it_is_due_and_then_is_over(
     assert await _state(platform, campaign.id) == "finished"
     assert await _told(platform, campaign.id) == [(1, "finished", "")]
     assert len(connector.effects) == 5
+
+
+async def test_who_began_it_is_in_the_audit_log_in_the_same_transaction(platform: Platform, clock: FakeClock) -> None:
+    campaign = await _scheduled(platform, at=await _now(platform) + timedelta(hours=5))
+    await _until_due(platform, clock, campaign.id)
+    await schedules.launch_due(replace(platform, process="flows"))
+    async with platform.database.reading() as tx:
+        entries = await audit.listed(tx, before=None, limit=10)
+    assert [(one.actor, one.action, one.subject, one.details) for one in entries] == [
+        ("service:flows", "launch_campaign", f"campaign:{campaign.id}", {"occurrence": 1})
+    ]
 
 
 async def test_a_recurring_one_waits_for_the_next_after_each_and_is_over_after_the_last(

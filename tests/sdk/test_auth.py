@@ -70,3 +70,26 @@ def test_a_refused_sign_in_is_not_tried_again_by_itself(socket_client: Client) -
                 nobody.auth.sign_in("nobody@example.com", "not this one")
         with pytest.raises(sdk.TooMany):
             nobody.auth.sign_in("nobody@example.com", "not this one")
+
+
+async def test_pages_behind_a_code_and_keys_of_services(server: Server, waqtor: AsyncClient) -> None:
+    link = await waqtor.users.invite("noura@example.com")
+    async with AsyncClient("http://waqtor", "", transport=server.transport) as nobody:
+        await nobody.auth.accept(link.token, PASSWORD)
+        token = (await nobody.auth.sign_in("noura@example.com", PASSWORD)).access_token
+    assert (await waqtor.protected_pages.protect("contacts", open_minutes=5)).open_minutes == 5
+    async with AsyncClient("http://waqtor", token, transport=server.transport) as noura:
+        with pytest.raises(sdk.NotAllowed) as refused:
+            await noura.contacts.create("+966501234567")
+        assert refused.value.code == "page_closed"
+        code = await waqtor.protected_pages.issue_code("contacts", user_id=1)
+        assert code.code not in repr(code)
+        assert (await noura.auth.open_page("contacts", code.code)).is_open
+        await noura.contacts.create("+966501234567")
+        assert [one.is_open for one in await noura.auth.pages()] == [True]
+        assert not (await noura.auth.close_page("contacts")).is_open
+        assert not (await noura.auth.page("contacts")).is_open
+    assert [one.name for one in await waqtor.protected_pages.list()] == ["contacts"]
+    assert not (await waqtor.protected_pages.release("contacts")).is_protected
+    made = await waqtor.api_keys.create("reports", ["read"], kind="service")
+    assert [one.id async for one in waqtor.api_keys.list(kind="service")] == [made.id]

@@ -23,6 +23,7 @@ from waqtor.errors import (
 from waqtor.events import Event, Events
 from waqtor.media import Media
 from waqtor.messages import Message
+from waqtor.protected_pages import PageCode, PageSeen, ProtectedPage
 from waqtor.schedules import Occurrence, Schedule
 from waqtor.segments import Count, Segment
 from waqtor.senders import Sender, SenderHealth
@@ -60,8 +61,11 @@ __all__ = [
     "NotReached",
     "NotSignedIn",
     "Occurrence",
+    "PageCode",
+    "PageSeen",
     "Preview",
     "Progress",
+    "ProtectedPage",
     "ReadContact",
     "Recipient",
     "RejectedRow",

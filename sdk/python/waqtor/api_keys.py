@@ -18,6 +18,7 @@ class ApiKey(Model):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    kind: str = "program"
     addresses: Sequence[str] | None = None
     last_used_at: datetime | None = None
 
@@ -37,16 +38,18 @@ class ApiKeys(Resource[C]):
         *,
         expires_at: datetime | None = None,
         addresses: Sequence[str] | None = None,
+        kind: str | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[NewApiKey]:
-        """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from."""
+        """`addresses`: the only ones, or networks such as 10.0.0.0/8, that it is taken from. `kind="service"`: for a
+        part of the installation, known in the audit log by its name."""
         sent = given(name=name, scopes=list(scopes), expires_at=expires_at and expires_at.isoformat())
-        sent |= given(addresses=addresses and list(addresses))
+        sent |= given(addresses=addresses and list(addresses), kind=kind)
         return write("POST", "/api-keys", NewApiKey, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, limit: int = 100) -> Pages[ApiKey]:
-        return pages("/api-keys", ApiKey, limit=limit)
+    def list(self, *, kind: str | None = None, limit: int = 100) -> Pages[ApiKey]:
+        return pages("/api-keys", ApiKey, kind=kind, limit=limit)
 
     @call
     def revoke(self, api_key_id: int, *, idempotency_key: str | None = None) -> Ask[ApiKey]:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter
 
 from waqtor.asking import Ask, C, Model, Resource, call, get, given, write
+from waqtor.protected_pages import PageSeen
 from waqtor.users import Ended, User
 
 
@@ -60,6 +61,7 @@ class Done(Model):
     ok: bool
 
 
+_PAGES: TypeAdapter[list[PageSeen]] = TypeAdapter(list[PageSeen])
 _SIGN_INS: TypeAdapter[list[SignIn]] = TypeAdapter(list[SignIn])
 
 
@@ -126,3 +128,21 @@ class Auth(Resource[C]):
     @call
     def drop_totp(self, password: str) -> Ask[Done]:
         return _once("/totp/off", Done, password=password)
+
+    @call
+    def pages(self) -> Ask[list[PageSeen]]:
+        """Pages behind a one-time code, and which are open in this sign-in."""
+        return Ask("GET", "/auth/pages", _PAGES.validate_python)
+
+    @call
+    def page(self, name: str) -> Ask[PageSeen]:
+        return get(f"/auth/pages/{name}", PageSeen)
+
+    @call
+    def open_page(self, name: str, code: str) -> Ask[PageSeen]:
+        """With the code an admin gave; good once."""
+        return _once(f"/pages/{name}/open", PageSeen, code=code)
+
+    @call
+    def close_page(self, name: str, *, idempotency_key: str | None = None) -> Ask[PageSeen]:
+        return write("POST", f"/auth/pages/{name}/close", PageSeen, key=idempotency_key)

@@ -20,6 +20,7 @@ from waqtor.contacts import Contacts
 from waqtor.events import EventLog
 from waqtor.media import MediaFiles
 from waqtor.messages import Messages
+from waqtor.protected_pages import ProtectedPages
 from waqtor.schedules import Schedules
 from waqtor.segments import Segments
 from waqtor.senders import Senders
@@ -116,6 +117,7 @@ class Client:
         self.api_keys = ApiKeys(self)
         self.auth = Auth(self)
         self.users = Users(self)
+        self.protected_pages = ProtectedPages(self)
         self.audit = Audit(self)
 
     def _send(self, ask: Ask[T]) -> T:
@@ -192,6 +194,7 @@ class AsyncClient:
         self.api_keys = ApiKeys(self)
         self.auth = Auth(self)
         self.users = Users(self)
+        self.protected_pages = ProtectedPages(self)
         self.audit = Audit(self)
 
     async def _send(self, ask: Ask[T]) -> T:
