@@ -9,9 +9,10 @@ from pydantic import Field
 from api.bodies import Body, Shown
 from api.deps import Str, Tx
 from core import variants
+from core.canaries import Canary
 from core.models import Campaign, CampaignVariant
 
-State = Literal["draft", "scheduled", "running", "paused", "cancelled", "finished"]
+State = Literal["draft", "scheduled", "running", "holding", "paused", "cancelled", "finished"]
 
 
 class Audience(Body):
@@ -81,9 +82,10 @@ class CampaignIn(Body):
         description="So many get nothing (skipped as `holdout`), so that the others can be compared with them.",
         examples=[10],
     )
+    canary: Canary | None = Field(default=None, description="A small part first. None: everybody at once.")
 
 
-_CAN_BE_TAKEN_AWAY = ("quiet_hours", "timezone", "variants", "holdout_percent")
+_CAN_BE_TAKEN_AWAY = ("quiet_hours", "timezone", "variants", "holdout_percent", "canary")
 
 
 class CampaignChanges(Body):
@@ -98,6 +100,7 @@ class CampaignChanges(Body):
     timezone: Annotated[Str, Field(max_length=64)] | None = Field(default=None, description="null takes it away.")
     variants: Variants | None = Field(default=None, description="Instead of all it has; [] or null takes them away.")
     holdout_percent: Percent | None = Field(default=None, description="null takes it away.")
+    canary: Canary | None = Field(default=None, description="null takes it away.")
 
     def changes(self) -> dict[str, Any]:
         given = self.model_dump(exclude_unset=True, by_alias=True)
@@ -151,8 +154,10 @@ class CampaignOut(Shown):
     timezone: str | None = Field(examples=["Asia/Riyadh"])
     variants: list[VariantOut] = Field(description="None: everybody gets the template.")
     holdout_percent: float | None = Field(examples=[10])
+    canary: Canary | None
+    held_until: datetime | None = Field(description="While it is holding: when it goes on, if its canary is well.")
     state: State
-    state_reason: str = Field(description="Why it is paused.", examples=[""])
+    state_reason: str = Field(description="Why it is paused or holding.", examples=[""])
     forecast: dict[str, str | int | None] | None = Field(
         description="What the preflight said before the launch; `finished_at` says what came of it.",
         examples=[{"recipients": 948, "finishes_at": "2026-11-23T10:00:00+00:00", "limited_by": "rate"}],

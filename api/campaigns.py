@@ -68,6 +68,7 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
         timezone=body.timezone,
         variants=[one.model_dump() for one in body.variants],
         holdout_percent=body.holdout_percent,
+        canary=None if body.canary is None else body.canary.model_dump(),
         at=now,
     )
     return await show(tx, campaign)
@@ -122,7 +123,7 @@ async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest
 async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> CampaignOut:
     """Freeze the audience and begin. Of two launches at once one gets 409."""
     campaign = await campaigns.launch(tx, campaign_id, at=now)
-    after_commit(request, _nudge(platform, campaign))
+    after_commit(request, nudge(platform, campaign))
     return await show(tx, campaign)
 
 
@@ -146,7 +147,7 @@ async def pause_campaign(campaign_id: Id, tx: Tx, now: Now, body: PauseIn | None
 async def resume_campaign(campaign_id: Id, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> CampaignOut:
     """Go on where it was paused."""
     campaign = await campaigns.resume(tx, campaign_id, at=now)
-    after_commit(request, _nudge(platform, campaign))
+    after_commit(request, nudge(platform, campaign))
     return await show(tx, campaign)
 
 
@@ -200,7 +201,7 @@ async def retry_campaign(
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id, lock=True), occurrence)
     reason = (body or RetryIn()).reason
     queued = await retrying.retry_failed(tx, campaign_id, reason=reason, occurrence=number, at=now)
-    after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
+    after_commit(request, nudge(platform, await campaigns.get(tx, campaign_id)))
     return AgainOut(queued=queued)
 
 
@@ -223,7 +224,7 @@ async def resend_unknown(
     number has to be confirmed; a wrong one is refused with the right one."""
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id, lock=True), occurrence)
     queued = await retrying.resend_unknown(tx, campaign_id, confirm=body.confirm, occurrence=number, at=now)
-    after_commit(request, _nudge(platform, await campaigns.get(tx, campaign_id)))
+    after_commit(request, nudge(platform, await campaigns.get(tx, campaign_id)))
     return AgainOut(queued=queued)
 
 
@@ -270,11 +271,11 @@ async def test_campaign(
     return messages.show(message)
 
 
-def _nudge(platform: Platform, campaign: Campaign) -> Work:
+def nudge(platform: Platform, campaign: Campaign) -> Work:
     """Ask for a run now. Where that fails the sweep finds the campaign."""
     campaign_id, launches = campaign.id, campaign.launches
 
-    async def nudge() -> None:
+    async def ask() -> None:
         try:
             await platform.jobs.start(
                 appointments.SEND,
@@ -287,4 +288,4 @@ def _nudge(platform: Platform, campaign: Campaign) -> Work:
         except Exception:  # nobody waits for this answer, and the sweep does the same later
             logger.exception("nudge_broke campaign=%s", campaign_id)
 
-    return nudge
+    return ask

@@ -43,6 +43,7 @@ class PreflightOut(Shown):
     )
     missing: dict[str, int] = Field(description="People without a value, by variable.", examples=[{"city": 3}])
     variants: dict[str, int] = Field(description="How many of the recipients get which.", examples=[{"A": 480}])
+    canary: int | None = Field(description="About how many of the recipients go first.", examples=[19])
     asleep: int = Field(description="Recipients whose quiet hours it is now; they get it after.", examples=[120])
     us_marketing: int = Field(description="Numbers of the United States: WhatsApp delivers no marketing to them.")
     costs: dict[str, CostOut] = Field(description="By country, from `rates.csv` in the data directory.")

@@ -66,6 +66,7 @@ def _campaign(client: Client, wanted: CampaignDefinition, step: Step) -> int:
         "timezone": wanted.timezone,
         "variants": [_variant(client, one) for one in wanted.variants],
         "holdout_percent": wanted.holdout_percent,
+        "canary": None if wanted.canary is None else wanted.canary.model_dump(),
     }
     if isinstance(step.found, Campaign):
         said |= {"audience": audience, "quiet_hours": None if hours is None else hours.model_dump(by_alias=True)}

@@ -9,11 +9,14 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
+from core.canaries import Canary
 from core.content import Header
 from core.errors import Invalid
 from core.filters_text import parse, write
@@ -134,6 +137,17 @@ class VariantDefinition(_Strict):
         return dict(sorted(defaults.items()))
 
 
+class CanaryDefinition(Canary):
+    """As the API's."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value  # 2, not 2.0
+            for name, value in serialize(self).items()
+        }
+
+
 class CampaignDefinition(_Definition):
     order = 2
     kind: Literal["campaign"]
@@ -146,6 +160,7 @@ class CampaignDefinition(_Definition):
     timezone: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     variants: Annotated[list[VariantDefinition], Field(max_length=5)] = []
     holdout_percent: _Percent | None = None
+    canary: CanaryDefinition | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli import installation, remote
 from cli.audit import audit_verify
+from cli.canaries import add_go_on, campaigns_canary, campaigns_go_on
 from cli.contacts import add_import, contacts_import
 from cli.media import add_get, add_upload, media_delete, media_get, media_list, media_upload
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
@@ -202,9 +203,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, help_text, run in (
         ("unschedule", "send it no more by itself", campaigns_unschedule),
         ("occurrences", "each time it was sent, was missed or is to be sent", campaigns_occurrences),
+        ("canary", "what came of those who were written to first", campaigns_canary),
         ("variants", "how its variants did, side by side", campaigns_variants),
     ):
         add(name, help_text, run, campaigns).add_argument("id", type=int)
+    add_go_on(add("go-on", "write to everybody, without waiting for its canary", campaigns_go_on, campaigns))
     add_choose(add("choose-variant", "one variant for everybody who is left", campaigns_choose, campaigns))
     asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
     asking.add_argument("id", type=int)

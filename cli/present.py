@@ -70,6 +70,7 @@ def campaign(found: Campaign, names: Names) -> CampaignDefinition:
             "timezone": found.timezone,
             "variants": [_variant(one, names) for one in found.variants],
             "holdout_percent": found.holdout_percent,
+            "canary": found.canary and found.canary.model_dump(),
         }
     )
 

@@ -61,6 +61,8 @@ def campaigns_preflight(asked: argparse.Namespace) -> int:
         console.print(f"  {count:,} have no value for {{{variable}}}", markup=False)
     for variant, count in said.variants.items():
         console.print(f"  {count:,} get {variant}", markup=False)
+    if said.canary is not None:
+        console.print(f"  about {said.canary:,} go first, the others wait for what comes of it")
     if said.asleep:
         console.print(f"  {said.asleep:,} are asleep now and get it in the morning")
     if said.us_marketing:

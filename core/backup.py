@@ -221,12 +221,13 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
     await tx.execute(update(Installation).values(jobs_mark=None))  # the orchestrator remembers what came after
     for campaign in (await tx.execute(select(Campaign).where(Campaign.state == campaigns.SCHEDULED))).scalars().all():
         await campaigns.pause(tx, campaign.id, reason=RESTORED, at=now)
-    started = select(Campaign).where(Campaign.state.in_((campaigns.RUNNING, campaigns.PAUSED)))
+    started = select(Campaign).where(Campaign.state.in_((*campaigns.UNDER_WAY, campaigns.PAUSED)))
     doubtful = 0
     for campaign in (await tx.execute(started)).scalars().all():
-        if campaign.state == campaigns.RUNNING:
+        if campaign.state in campaigns.UNDER_WAY:
             await campaigns.pause(tx, campaign.id, reason=RESTORED, at=now)
         campaign.run_token = campaign.run_until = None
+        campaign.wave = campaign.held_until = None  # nobody waits for the canary any more
         while await planning.plan_chunk(tx, campaign.id, at=now):
             pass
         doubtful += await _doubt(tx, campaign.id, now=now)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
-from core import audiences, consents, occurrences, quiet, senders, templates
+from core import audiences, canaries, consents, occurrences, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
@@ -14,10 +14,11 @@ from core.models import Campaign, Contact, Occurrence, Recipient, Sender
 from core.variants import check as check_variants
 from core.variants import holdout, save_all, template_ids
 
-DRAFT, SCHEDULED, RUNNING, PAUSED, CANCELLED, FINISHED = (
+DRAFT, SCHEDULED, RUNNING, HOLDING, PAUSED, CANCELLED, FINISHED = (
     "draft",
     "scheduled",
     "running",
+    "holding",
     "paused",
     "cancelled",
     "finished",
@@ -25,12 +26,14 @@ DRAFT, SCHEDULED, RUNNING, PAUSED, CANCELLED, FINISHED = (
 MOVES = {
     DRAFT: {SCHEDULED, RUNNING, CANCELLED},
     SCHEDULED: {RUNNING, PAUSED, CANCELLED, FINISHED, DRAFT},  # a draft again: nothing of it ever began
-    RUNNING: {PAUSED, CANCELLED, FINISHED, SCHEDULED},
+    RUNNING: {HOLDING, PAUSED, CANCELLED, FINISHED, SCHEDULED},
+    HOLDING: {RUNNING, PAUSED, CANCELLED},  # its canary was written to, and the others wait
     PAUSED: {RUNNING, CANCELLED, SCHEDULED, FINISHED, DRAFT},  # the last three from a pause between two occurrences
     CANCELLED: set[str](),
     FINISHED: {RUNNING},  # somebody wants to write again to those who did not get it
 }
 OVER = (CANCELLED, FINISHED)
+UNDER_WAY = (RUNNING, HOLDING)
 UNFINISHED = ("queued", "claimed", "sending")
 HOLDOUT = "holdout"
 """Why somebody was skipped who was held out."""
@@ -48,11 +51,13 @@ async def create(
     timezone: str | None = None,
     holdout_percent: float | None = None,
     variants: Sequence[Mapping[str, Any]] = (),
+    canary: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> Campaign:
     """`audience` as in `core.audiences`. Who has not agreed to `purpose` is left out, unless it is one
     that needs no consent. `timezone` is for quiet hours of those whose own is not known. `variants` as
-    `core.variants.check` takes them."""
+    `core.variants.check`
+    takes them, `canary` as `core.canaries`."""
     if quiet_hours is not None:
         quiet.parsed(quiet_hours)
     await audiences.check(tx, audience)
@@ -70,6 +75,7 @@ async def create(
         quiet_hours=None if quiet_hours is None else dict(quiet_hours),
         timezone=None if timezone is None else quiet.zone(timezone),
         holdout_percent=holdout(holdout_percent),
+        canary=canaries.checked(canary),
         state=DRAFT,
         state_reason="",
         occurrence=0,
@@ -148,6 +154,7 @@ async def begin(tx: Tx, campaign: Campaign, occurrence: Occurrence, *, at: datet
     move(campaign, RUNNING)
     await occurrences.begin(tx, campaign, occurrence, at=at)
     campaign.occurrence = occurrence.number
+    await canaries.start(tx, campaign)
     campaign.planned_to = 0
     campaign.audience_to = (await tx.execute(select(func.max(Contact.id)))).scalar() or 0
     campaign.launched_at = at
@@ -159,7 +166,7 @@ async def begin(tx: Tx, campaign: Campaign, occurrence: Occurrence, *, at: datet
 
 async def rest(tx: Tx, campaign: Campaign, *, reason: str = "", at: datetime) -> None:
     """Nothing of it runs: it waits for its next occurrence, or is over, or a draft again if it never began."""
-    campaign.run_token = campaign.run_until = None
+    campaign.run_token = campaign.run_until = campaign.wave = campaign.held_until = None
     if await occurrences.waiting(tx, campaign.id) is not None:
         to, what = SCHEDULED, "scheduled"
     elif campaign.launched_at is None:
@@ -182,7 +189,8 @@ async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> 
 
 
 async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
-    """Go on; a pause between two occurrences ends in waiting for the next."""
+    """Go on; a pause between two occurrences ends in waiting for the next. Where the canary was judged already,
+    whatever was said of it, all others are written to now."""
     campaign = await get(tx, campaign_id, lock=True)
     if campaign.state != PAUSED:
         raise Conflict(f"Campaign {campaign_id} is {campaign.state}, not paused.", field="state")
@@ -191,6 +199,8 @@ async def resume(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
         return campaign
     await _check_template(tx, campaign, await senders.get(tx, campaign.sender_id))
     move(campaign, RUNNING)
+    if campaign.canary_verdict is not None:
+        campaign.wave = campaign.held_until = None
     campaign.state_reason = ""
     campaign.launches += 1
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="resumed"), at=at)
@@ -269,22 +279,20 @@ async def leave_run(tx: Tx, campaign_id: int, *, token: str) -> None:
 
 async def waiting_for_a_run(tx: Tx, *, now: datetime) -> Sequence[Campaign]:
     """Running campaigns that nobody runs although there is something to do now."""
-    due = (
-        select(Recipient.id)
-        .where(
-            Recipient.campaign_id == Campaign.id,
-            Recipient.state == "queued",
-            or_(Recipient.not_before.is_(None), Recipient.not_before <= now),
-        )
-        .exists()
+    due = select(Recipient.id).where(
+        Recipient.campaign_id == Campaign.id,
+        Recipient.state == "queued",
+        or_(Recipient.not_before.is_(None), Recipient.not_before <= now),
     )
+    first = due.where(Recipient.wave == canaries.FIRST, Recipient.occurrence == Campaign.occurrence)
+    someone_is_due = or_(Campaign.wave.is_(None) & due.exists(), Campaign.wave.is_not(None) & first.exists())
     rows = await tx.execute(
         select(Campaign)
         .join(Sender, Sender.id == Campaign.sender_id)
         .where(
             Campaign.state == RUNNING,
             or_(Campaign.run_token.is_(None), Campaign.run_until < now),
-            or_(Campaign.planned_to < Campaign.audience_to, due),
+            or_(Campaign.planned_to < Campaign.audience_to, someone_is_due),
             Sender.state == senders.ACTIVE,
             Sender.next_slot <= now.timestamp() + 1,
         )
@@ -295,11 +303,19 @@ async def waiting_for_a_run(tx: Tx, *, now: datetime) -> Sequence[Campaign]:
 
 async def next_due(tx: Tx, campaign_id: int) -> datetime | None:
     """When the next of its queued recipients may be written to; the past for those who may be now."""
-    queued = (Recipient.campaign_id == campaign_id, Recipient.state == "queued")
+    queued = [Recipient.campaign_id == campaign_id, Recipient.state == "queued"]
+    queued += of_wave(await get(tx, campaign_id))
     if (await tx.execute(select(Recipient.id).where(*queued, Recipient.not_before.is_(None)).limit(1))).first():
         return datetime.min.replace(tzinfo=UTC)
     moment: datetime | None = (await tx.execute(select(func.min(Recipient.not_before)).where(*queued))).scalar()
     return moment
+
+
+def of_wave(campaign: Campaign) -> list[ColumnElement[bool]]:
+    """Conditions on `Recipient`: those of the campaign that may be written to now, where that are not all."""
+    if campaign.wave is None:
+        return []
+    return [Recipient.wave == campaign.wave, Recipient.occurrence == campaign.occurrence]
 
 
 async def running(tx: Tx) -> Sequence[int]:

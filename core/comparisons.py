@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, case, select
 from core import variants
 from core.database import Tx
 from core.models import Campaign, CampaignVariant, Identity, Message, Recipient, Suppression
-from core.outcomes import Progress, funnels, of_occurrence
+from core.outcomes import NOTHING, Progress, funnels, of_occurrence
 
 OPTED_OUT_WITHIN = timedelta(days=7)
 _EARLIEST = timedelta(minutes=-1)  # an answer may be written down after the person has read the message
@@ -56,12 +56,11 @@ async def compare(tx: Tx, campaign: Campaign, *, occurrence: int | None = None) 
     theirs = of_occurrence(campaign.id, occurrence)
     found = await funnels(tx, theirs, by=_gets(campaign))
     stopped = await opted_out(tx, theirs)
-    nothing = Progress(0, 0, 0, 0, 0, 0, 0, {}, {}, {}, 0, 0)
     results = [
         Result(
             variant=one,
             is_winner=campaign.winner == one.number,
-            progress=found.get(one.number, nothing),
+            progress=found.get(one.number, NOTHING),
             opted_out=sum(1 for _, number in stopped if number == one.number),
         )
         for one in await variants.of_one(tx, campaign.id)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from core import campaigns, media_uploads, sending, settling, variants
+from core import campaigns, judging, media_uploads, sending, settling, variants
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
 from core.ports import Accepted, Ambiguous, Connector, Expired, SendError
@@ -26,6 +26,7 @@ LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
 LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
 MEDIA_UPLOADING = "media_uploading"
+_CANARY_LOOK = timedelta(seconds=1)  # so long a canary goes on after a limit was passed
 TOKEN_REPLACED = "token_replaced"  # noqa: S105  a reason
 logger = logging.getLogger(__name__)
 
@@ -189,7 +190,7 @@ class Dispatcher(Loop):
         self._run_token = run_token
         self._opened_with = opened_with
         self._families: Families | None = None
-        self._lease_until = datetime.min.replace(tzinfo=UTC)
+        self._lease_until = self._look_at = datetime.min.replace(tzinfo=UTC)
 
     async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> Plan:
         monotonic = time.monotonic()
@@ -199,6 +200,9 @@ class Dispatcher(Loop):
         holds_contacts = bool(answers) and await settling.settle(
             tx, gate, answers, settings=self._settings, now=now, token_was_replaced=is_outdated
         )
+        if gate.campaign.wave is not None and now >= self._look_at:
+            await judging.look(tx, self._campaign_id, at=now)
+            self._look_at = now + _CANARY_LOOK
         stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
         if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"

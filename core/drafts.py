@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from core import audiences, campaigns, consents, quiet, senders, templates, variants
+from core import audiences, campaigns, canaries, consents, quiet, senders, templates, variants
 from core.database import Tx
 from core.errors import Conflict, Invalid
 from core.events import CampaignMoved, publish
@@ -12,8 +12,8 @@ from core.models import Campaign
 
 
 async def change(tx: Tx, campaign_id: int, changes: Mapping[str, Any], *, at: datetime) -> Campaign:
-    """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours, timezone, holdout_percent
-    and variants; None takes the last four away. Raises `Conflict` once it was launched: its record says what was
+    """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours, timezone, holdout_percent,
+    variants and canary; None takes the last five away. Raises `Conflict` once it was launched: its record says what was
     sent, and to whom."""
     campaign = await campaigns.get(tx, campaign_id, lock=True)
     if campaign.state != campaigns.DRAFT:
@@ -37,6 +37,8 @@ async def change(tx: Tx, campaign_id: int, changes: Mapping[str, Any], *, at: da
     if changes.get("timezone") is not None:
         quiet.zone(changes["timezone"])
     variants.holdout(changes.get("holdout_percent"))
+    if "canary" in changes:
+        changes = {**changes, "canary": canaries.checked(changes["canary"])}
     await _change_variants(tx, campaign, changes)
     for field, value in changes.items():
         if field != "variants":

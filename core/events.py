@@ -28,7 +28,7 @@ class _Event:
 @dataclass(frozen=True, slots=True)
 class CampaignMoved(_Event):
     """`campaign.<what>`: created, changed, scheduled, unscheduled, launched, paused, resumed, cancelled, finished,
-    retried, resent, variant_chosen (with its name as the reason)."""
+    retried, resent, variant_chosen (with its name as the reason), holding, went_on."""
 
     SYSTEM: ClassVar[str] = "campaigns"
     campaign_id: int
@@ -38,6 +38,28 @@ class CampaignMoved(_Event):
     @property
     def type(self) -> str:
         return f"campaign.{self.what}"
+
+    @property
+    def topic(self) -> str:
+        return f"campaign:{self.campaign_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryMoved(_Event):
+    """`canary.<what>`: passed, failed, or overruled by a person; with the numbers by which."""
+
+    SYSTEM: ClassVar[str] = "campaigns"
+    campaign_id: int
+    what: str
+    people: int
+    failed: int
+    opted_out: int
+    blocked: int
+    breaches: Sequence[str]
+
+    @property
+    def type(self) -> str:
+        return f"canary.{self.what}"
 
     @property
     def topic(self) -> str:

@@ -1,4 +1,5 @@
-"""Lots that divide an audience: who is held out, and who gets which variant. Drawn again, they are the same."""
+"""Lots that divide an audience: who is held out, who gets which variant, who goes first. Drawn again, they are the
+same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,21 +17,26 @@ def drawn(what: str, campaign_id: int, contact_id: int) -> float:
 @dataclass(frozen=True, slots=True)
 class Lots:
     """Of one campaign, in all its occurrences: who is held out of one is held out of all, and a person gets the same
-    variant each time. `weights` are (number of the variant, weight)."""
+    variant each time. Who goes first is drawn anew for each. `weights` are (number of the variant, weight)."""
 
     campaign_id: int
+    occurrence: int = 0
     holdout_percent: float | None = None
     weights: Sequence[tuple[int, int]] = ()
+    first_percent: float | None = None
 
     @property
     def are_needed(self) -> bool:
-        return bool(self.holdout_percent or self.weights)
+        return bool(self.holdout_percent or self.weights or self.first_percent)
 
     def held_out(self, contact_id: int) -> bool:
-        return (
-            self.holdout_percent is not None
-            and drawn("holdout", self.campaign_id, contact_id) * 100 < self.holdout_percent
-        )
+        return self._is_among(self.holdout_percent, "holdout", contact_id)
+
+    def goes_first(self, contact_id: int) -> bool:
+        return self._is_among(self.first_percent, f"first {self.occurrence}", contact_id)
+
+    def _is_among(self, percent: float | None, what: str, contact_id: int) -> bool:
+        return percent is not None and drawn(what, self.campaign_id, contact_id) * 100 < percent
 
     def variant(self, contact_id: int) -> int | None:
         if not self.weights:

@@ -132,7 +132,9 @@ async def _lock(tx: Tx, *contact_ids: int) -> None:
     if is_postgres(tx):
         ids = bulk.ids(contact_ids)
         theirs = f"contact_id {bulk.in_ids(tx)} ORDER BY id FOR UPDATE"
-        await tx.execute(text("SELECT id FROM campaigns WHERE state IN ('running', 'paused') ORDER BY id FOR UPDATE"))
+        await tx.execute(
+            text("SELECT id FROM campaigns WHERE state IN ('running', 'holding', 'paused') ORDER BY id FOR UPDATE")
+        )
         await bulk.run(tx, f"SELECT id FROM messages WHERE {theirs}", ids=ids)
         await bulk.run(tx, f"SELECT id FROM recipients WHERE {theirs}", ids=ids)
     await consents.lock(tx, contact_ids)

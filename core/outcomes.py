@@ -33,9 +33,12 @@ class Progress:
     blocked: int
 
 
+NOTHING = Progress(0, 0, 0, 0, 0, 0, 0, {}, {}, {}, 0, 0)
+
+
 async def progress(tx: Tx, campaign_id: int, *, occurrence: int | None = None) -> Progress:
     """The funnel of an occurrence, or of all together; failures, skips and unknowns by their reason."""
-    return (await funnels(tx, of_occurrence(campaign_id, occurrence))).get(None) or _Tally().progress()
+    return (await funnels(tx, of_occurrence(campaign_id, occurrence))).get(None) or NOTHING
 
 
 def of_occurrence(campaign_id: int, occurrence: int | None) -> list[ColumnElement[bool]]:

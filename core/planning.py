@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from core import audiences, bulk, campaigns, consents, occurrences, senders, variants
+from core.canaries import FIRST
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
 from core.models import Campaign, Recipient
@@ -56,23 +57,33 @@ async def _insert(tx: Tx, campaign: Campaign, ids: Sequence[int], *, again: bool
     anew = "" if again else f"AND NOT {occurrences.had_it('c.id')}"
     lots = await variants.lots(tx, campaign)
     if lots.are_needed:
-        rows = [{"id": one, "held": int(lots.held_out(one)), "variant": lots.variant(one)} for one in ids]
-        drawn = bulk.table(tx, id="bigint", held="int", variant="int")
+        rows = [
+            {
+                "id": one,
+                "held": int(lots.held_out(one)),
+                "variant": lots.variant(one),
+                "wave": FIRST if lots.goes_first(one) else None,
+            }
+            for one in ids
+        ]
+        drawn = bulk.table(tx, id="bigint", held="int", variant="int", wave="int")
         # CROSS: SQLite goes through these first, and looks each person up.
         people = f"{drawn} CROSS JOIN contacts c WHERE c.id = r.id {bulk.few(tx, 'c.id', bulk.in_ids(tx))}"
-        held, variant = "r.held = 1", "r.variant"
+        held, variant, wave = "r.held = 1", "r.variant", "r.wave"
     else:  # the usual case costs nothing more
         rows, people = None, f"contacts c WHERE c.id {bulk.in_ids(tx)}"
-        held, variant = "false", "CAST(NULL AS smallint)"
+        held, variant, wave = "false", "CAST(NULL AS smallint)", "CAST(NULL AS smallint)"
     inserted = await bulk.run(
         tx,
         f"""
-        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason, variant)
+        INSERT INTO recipients (campaign_id, occurrence, contact_id, receipt, attempts, state, reason, variant,
+            wave)
         SELECT :campaign, :occurrence, planned.id, 0, 0,
             CASE WHEN planned.reason IS NULL THEN 'queued' ELSE 'skipped' END, planned.reason,
-            CASE WHEN planned.reason IS NULL OR planned.reason <> '{campaigns.HOLDOUT}' THEN planned.variant END
+            CASE WHEN planned.reason IS NULL OR planned.reason <> '{campaigns.HOLDOUT}' THEN planned.variant END,
+            CASE WHEN planned.reason IS NULL THEN planned.wave END
         FROM (
-            SELECT c.id, {variant} AS variant, CASE
+            SELECT c.id, {variant} AS variant, {wave} AS wave, CASE
                 WHEN {consents.stopped("c.id")} THEN 'opted_out'
                 WHEN NOT {agreed} THEN 'unverified'
                 WHEN {held} THEN '{campaigns.HOLDOUT}'

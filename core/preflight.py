@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
 import phonenumbers
 from sqlalchemy import func, select
 
-from core import audiences, campaigns, occurrences, pacing, quiet, rates, senders, templates, variants
+from core import audiences, campaigns, canaries, occurrences, pacing, quiet, rates, senders, templates, variants
 from core.addressing import Addressed, Row, addressed
 from core.bootstrap import Platform
+from core.canaries import Canary
 from core.content import Content, Text
 from core.database import Tx
 from core.forecast import Budgets, Forecast, forecast
@@ -38,13 +39,15 @@ class Cost:
 class Preflight:
     """`excluded` by reason; with the `recipients` it makes up `people`. `missing` counts people by variable.
     `us_marketing`: numbers of the United States, to which WhatsApp delivers no marketing. `asleep` are among the
-    recipients. `variants`: how many of the recipients get which, by its name."""
+    recipients. `variants`: how many of the recipients get which, by its name. `canary`: about how
+    many of them go first; the forecast has its hold."""
 
     people: int
     recipients: int
     excluded: Mapping[str, int]
     missing: Mapping[str, int]
     variants: Mapping[str, int]
+    canary: int | None
     asleep: int
     us_marketing: int
     costs: Mapping[str, Cost]
@@ -127,6 +130,7 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
             sums.opening += not person.recent
             if len(said := sums.examples.setdefault(variant, [])) < _EXAMPLES:
                 said.append(_text(letter[2]))
+    canary = canaries.of(campaign)
     recipients = sum(sums.countries.values())
     budgets = await _budgets(tx, sender, campaign, now=now)
     priced = rates.read(platform.settings.data_dir / rates.FILE, on=now.date())
@@ -136,13 +140,27 @@ async def _look(tx: Tx, platform: Platform, campaign: Campaign, *, now: datetime
         excluded=dict(sums.excluded),
         missing=dict(sums.missing),
         asleep=sum(count for moment, count in sums.wakes.items() if moment > now),
+        canary=_goes_first(canary, recipients, people=sums.people),
         variants={one.name: sums.variants[number] for number, one in known.items()},
         us_marketing=sums.countries["US", "marketing"],
         costs=_costs(sums.countries, priced),
-        forecast=forecast(sums.wakes, opening=sums.opening, budgets=budgets, now=now),
+        forecast=_with_hold(forecast(sums.wakes, opening=sums.opening, budgets=budgets, now=now), canary),
         examples=_examples(sums.examples),
         at=now,
     )
+
+
+def _goes_first(canary: Canary | None, recipients: int, *, people: int) -> int | None:
+    if canary is None:
+        return None
+    share = canary.percent if canary.percent is not None else 100 * (canary.count or 0) / max(1, people)
+    return min(recipients, max(1, round(recipients * share / 100)))
+
+
+def _with_hold(found: Forecast, canary: Canary | None) -> Forecast:
+    if canary is None or found.finishes_at is None:
+        return found
+    return replace(found, finishes_at=found.finishes_at + timedelta(minutes=canary.hold_minutes))
 
 
 async def _had_it(tx: Tx, campaign: Campaign, ids: Sequence[int]) -> set[int]:

@@ -32,6 +32,9 @@ REASONS = {
     "no_receipts": "WhatsApp takes the sender's messages, but no receipts come back.",
     "sending_is_off": "All sending was switched off.",
     "campaign_paused": "The campaign is paused.",
+    "canary_first": "A small part of the audience is written to first; the others wait for what comes of it.",
+    "canary_failed": "Too many of those written to first failed, stopped us or are kept from us; the others wait.",
+    "canary_passed": "All is well with those written to first; the others wait until a person has looked.",
     # unknown
     "process_died": "The process that was handing the message over died, and no proof has come either way.",
     "in_doubt": "The request may have reached WhatsApp, but no whole answer came back.",

@@ -45,7 +45,9 @@ async def _chosen(
     """Who is in this state. Where nobody is to have it twice, without those who had it in another occurrence."""
     campaign = await campaigns.get(tx, campaign_id, lock=True)
     if campaign.state not in _AGAIN:
-        raise Conflict(f"Campaign {campaign_id} is {campaign.state}.", field="state")
+        is_held = campaign.state == campaigns.HOLDING
+        hint = "Its canary is being looked at, as it is: let it go on, or pause it, first." if is_held else None
+        raise Conflict(f"Campaign {campaign_id} is {campaign.state}.", field="state", hint=hint)
     occurrence = await occurrences.get(tx, campaign_id, campaign.occurrence if number is None else number)
     who = [
         Recipient.campaign_id == campaign_id,

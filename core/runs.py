@@ -4,10 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 
-from core import appointments, campaigns, media_uploads, planning, schedules, senders, settling, variants, watchdog
+from core import (
+    appointments,
+    campaigns,
+    judging,
+    media_uploads,
+    planning,
+    schedules,
+    senders,
+    settling,
+    variants,
+    watchdog,
+)
 from core.appointments import SEND
 from core.bootstrap import Platform
 from core.dispatch import MEDIA_UPLOADING, TOKEN_REPLACED, Dispatcher, Rest
@@ -42,6 +53,8 @@ class Run:
         async with platform.database.transaction() as tx:
             now = await platform.clock.now(tx)
             campaign = await campaigns.get(tx, campaign_id)
+            if campaign.wave is not None:
+                campaign = await judging.look(tx, campaign_id, at=now)
             if campaign.state != campaigns.RUNNING:
                 return None
             until = now + timedelta(seconds=platform.settings.lease_s)
@@ -80,12 +93,14 @@ class Run:
             return True
         if rest.why == MEDIA_UPLOADING:
             return await self._file_is_there()
-        if rest.why != "queue_empty":
+        if rest.why not in ("queue_empty", "campaign_holding"):
             return False
         async with self.platform.database.reading() as tx:
             now = await self.platform.clock.now(tx)
             campaign = await campaigns.get(tx, self.campaign_id)
             due = await campaigns.next_due(tx, self.campaign_id)
+        if campaign.wave is not None:
+            due = await self._next_of_canary()
         if not campaigns.planned(campaign):
             await asyncio.sleep(0.1)
             return True
@@ -107,6 +122,14 @@ class Run:
                     return True
         return False
 
+    async def _next_of_canary(self) -> datetime | None:
+        """When there is something to do again, after a look at what came of it."""
+        async with self.platform.database.transaction() as tx:
+            campaign = await judging.look(tx, self.campaign_id, at=await self.platform.clock.now(tx))
+            if campaign.state == campaigns.RUNNING:
+                return await campaigns.next_due(tx, self.campaign_id)
+            return campaign.held_until if campaign.state == campaigns.HOLDING else None
+
     async def _reconnect(self) -> None:
         async with self.platform.database.reading() as tx:
             self._sender = await senders.get(tx, self._sender.id)
@@ -118,7 +141,10 @@ class Run:
         await self._connector.close()
         async with self.platform.database.transaction() as tx:
             await campaigns.leave_run(tx, self.campaign_id, token=self._token)
-            return await campaigns.finish_if_done(tx, self.campaign_id, at=await self.platform.clock.now(tx))
+            now = await self.platform.clock.now(tx)
+            is_finished = await campaigns.finish_if_done(tx, self.campaign_id, at=now)
+            await judging.look(tx, self.campaign_id, at=now)
+            return is_finished
 
 
 async def sweep(platform: Platform) -> Sequence[int]:
@@ -131,6 +157,7 @@ async def sweep(platform: Platform) -> Sequence[int]:
     for campaign_id in running:
         async with platform.database.transaction() as tx:
             await campaigns.finish_if_done(tx, campaign_id, at=await platform.clock.now(tx))
+    await judging.look_at_all(platform)
     await appointments.reconcile(platform)  # first: an operator may have shifted what is due now
     await schedules.launch_due(platform)
     async with platform.database.reading() as tx:
@@ -159,7 +186,9 @@ async def show_next_start(platform: Platform, campaign_id: int) -> None:
         now = await platform.clock.now(tx)
         campaign = await campaigns.get(tx, campaign_id)
         due = await campaigns.next_due(tx, campaign_id)
-    if campaign.state != campaigns.RUNNING or due is None or (due - now).total_seconds() <= _SOON_S:
+    if campaign.state == campaigns.HOLDING:
+        due = campaign.held_until
+    if campaign.state not in campaigns.UNDER_WAY or due is None or (due - now).total_seconds() <= _SOON_S:
         return
     key = f"{about(campaign_id)}:goes-on:{due:%Y%m%dT%H%M}"
     try:

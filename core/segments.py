@@ -14,7 +14,7 @@ from core.filters_text import parse, write
 from core.models import Campaign, Segment
 
 SAMPLE = 10
-_USING = ("draft", "scheduled", "running", "paused")
+_USING = ("draft", "scheduled", "running", "holding", "paused")
 
 
 async def create(tx: Tx, *, name: str, filter: Filter, at: datetime) -> Segment:

@@ -122,6 +122,7 @@ async def claim(
             Recipient.campaign_id == campaign.id,
             Recipient.state == "queued",
             or_(Recipient.not_before.is_(None), Recipient.not_before <= now),
+            *campaigns.of_wave(campaign),
         )
         .order_by(Recipient.id)
         .limit(limit)

@@ -194,7 +194,7 @@ async def _draw_consequences(tx: Tx, gate: SenderGate, answers: Sequence[Answer]
                 await senders.move(tx, gate.sender, senders.PAUSED, reason=code, at=now)
             case SenderBlocked(code=code):
                 await senders.move(tx, gate.sender, senders.BLOCKED, reason=code, at=now)
-            case PermanentTemplate(code=code) if gate.campaign is not None and gate.campaign.state == campaigns.RUNNING:
+            case PermanentTemplate(code=code) if gate.campaign and gate.campaign.state in campaigns.UNDER_WAY:
                 await campaigns.pause(tx, gate.campaign.id, reason=code, at=now)
             case _:
                 pass
@@ -257,7 +257,7 @@ async def _release_lapsed_claims(tx: Tx, *, now: datetime) -> int:
         """
         UPDATE recipients SET state = 'queued', claim_token = NULL, claimed_until = NULL
         WHERE state = 'claimed' AND claimed_until < :now
-        AND campaign_id IN (SELECT id FROM campaigns WHERE state IN ('running', 'paused'))
+        AND campaign_id IN (SELECT id FROM campaigns WHERE state IN ('running', 'holding', 'paused'))
         """,
         now=now,
     )

@@ -58,7 +58,7 @@ async def pause_campaigns(tx: Tx, change: TemplateChanged, *, but: Collection[in
         .join(Template, Template.id == sent)
         .join(Sender, Sender.id == Campaign.sender_id)
         .where(
-            Campaign.state == campaigns.RUNNING,
+            Campaign.state.in_(campaigns.UNDER_WAY),
             Sender.waba_id == change.waba_id,
             Template.cloud_name == change.name,
             or_(Template.waba_id.is_(None), Template.waba_id == change.waba_id),
@@ -72,5 +72,5 @@ async def pause_campaigns(tx: Tx, change: TemplateChanged, *, but: Collection[in
         languages = {tag(language), *(tag(one.language) for one in variants.get(template_id, ()))}
         if tag(change.language) in languages:
             campaign = await campaigns.get(tx, campaign_id, lock=True)
-            if campaign.state == campaigns.RUNNING:  # it may have ended while we waited for its row
+            if campaign.state in campaigns.UNDER_WAY:  # it may have ended while we waited for its row
                 await campaigns.pause(tx, campaign_id, reason=f"template_{change.status}", at=at)

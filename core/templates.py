@@ -226,7 +226,7 @@ async def _variant(tx: Tx, template_id: int, language: str) -> TemplateVariant |
 
 
 async def _refuse_while_running(tx: Tx, template_id: int) -> None:
-    running = (_uses(template_id), Campaign.state == "running")
+    running = (_uses(template_id), Campaign.state.in_(("running", "holding")))
     if (used := (await tx.execute(select(Campaign.id).where(*running).limit(1))).scalar()) is not None:
         raise Conflict(
             f"Campaign {used} is sending this template now.", field="template_id", hint=f"Pause campaign {used} first."

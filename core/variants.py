@@ -123,7 +123,8 @@ async def lots(tx: Tx, campaign: Campaign) -> Lots:
     weights = [(one.number, one.weight) for one in await of_one(tx, campaign.id)]
     if campaign.winner is not None:
         weights = [(campaign.winner, 1)]
-    return Lots(campaign.id, campaign.holdout_percent, weights)
+    first = campaign.canary_percent if campaign.wave is not None else None
+    return Lots(campaign.id, campaign.occurrence, campaign.holdout_percent, weights, first)
 
 
 # ---- what they say ------------------------------------------------------------------------------------------

@@ -79,7 +79,9 @@ async def _of_recipient(tx: Tx, campaign: Campaign, recipient: Recipient, *, now
     reason = recipient.reason
     if recipient.state in ("queued", "claimed") and reason != "quiet_hours":
         sender = await senders.get(tx, campaign.sender_id)
-        reason = _held_up(campaign, sender) or reason
+        reason = _held_up(campaign, sender) or _first(campaign, recipient) or reason
+        if campaign.canary_verdict is not None and campaign.state == campaigns.PAUSED:
+            evidence.append(Evidence("rule", {"canary": campaign.canary_verdict}))
         evidence += await _limits(tx, sender, now=now)
     if recipient.variant is not None and recipient.state != "skipped":
         names = {one.number: one.name for one in await variants.of_one(tx, campaign.id)}
@@ -118,6 +120,13 @@ def _held_up(campaign: Campaign, sender: Sender) -> str | None:
     if sender.state != senders.ACTIVE:
         return f"sender_{sender.state}"
     return None
+
+
+def _first(campaign: Campaign, recipient: Recipient) -> str | None:
+    """Others go before this one."""
+    if campaign.wave is None or recipient.wave == campaign.wave:
+        return None
+    return "canary_first"
 
 
 def _message(message: Message) -> Evidence:

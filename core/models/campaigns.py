@@ -63,7 +63,8 @@ class TemplateVariant(Base):
 class Campaign(Base):
     """`planned_to` and `audience_to` are contact ids: planning goes from the first to the second in chunks.
     `run_token` and `run_until` are the lease of the one run that sends it. `winner` is the number of the variant that
-    everybody gets from now on."""
+    everybody gets from now on. While `wave` is set only recipients of this wave are written to: the canary, which is
+    `canary_percent` of all. `canary_verdict` is what came of it, in the latest occurrence."""
 
     __tablename__ = "campaigns"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -85,6 +86,11 @@ class Campaign(Base):
     forecast: Mapped[dict[str, Any] | None] = plain(Json)
     holdout_percent: Mapped[float | None] = plain(Float)
     winner: Mapped[int | None] = plain(SmallInteger)
+    canary: Mapped[dict[str, Any] | None] = plain(Json)
+    wave: Mapped[int | None] = plain(SmallInteger)
+    canary_percent: Mapped[float | None] = plain(Float)
+    held_until: Mapped[datetime | None] = plain(UtcDateTime)
+    canary_verdict: Mapped[dict[str, Any] | None] = plain(Json)
     created_at: Mapped[datetime] = plain(UtcDateTime)
     launched_at: Mapped[datetime | None] = plain(UtcDateTime)
     finished_at: Mapped[datetime | None] = plain(UtcDateTime)
@@ -152,12 +158,22 @@ class Occurrence(Base):
 
 class Recipient(Base):
     """A contact within a campaign, and for ever what became of it. The unique key is the promise that one
-    occurrence writes to one person once. `variant` is the number of the one they get."""
+    occurrence writes to one person once. `variant` is the number of the one they get, `wave` is
+    that of the canary or none."""
 
     __tablename__ = "recipients"
     __table_args__ = (
         UniqueConstraint("campaign_id", "occurrence", "contact_id"),
         Index("ix_recipients_campaign_id_state_id", "campaign_id", "state", "id"),
+        Index(
+            "ix_recipients_of_a_wave",
+            "campaign_id",
+            "occurrence",
+            "state",
+            "id",
+            postgresql_where=text("wave IS NOT NULL"),
+            sqlite_where=text("wave IS NOT NULL"),
+        ),
     )
     id: Mapped[int] = plain(BigId, primary_key=True)
     campaign_id: Mapped[int] = plain(ForeignKey("campaigns.id"))
@@ -167,6 +183,7 @@ class Recipient(Base):
     state: Mapped[str] = plain(String(12))
     reason: Mapped[str | None] = plain(String(80))
     variant: Mapped[int | None] = plain(SmallInteger)
+    wave: Mapped[int | None] = plain(SmallInteger)
     evidence: Mapped[dict[str, Any] | None] = personal(Json, category="activity", purpose="say why not")
     receipt: Mapped[int] = plain(SmallInteger, default=0)
     attempts: Mapped[int] = plain(SmallInteger, default=0)

@@ -44,8 +44,21 @@ class Variant(Model):
     is_winner: bool
 
 
+class Canary(Model):
+    """A small part of the audience first (`percent` or `count` of it), then a hold; it goes on where no limit was
+    passed. `after_hold` is go_on, or ask: paused until a person has looked."""
+
+    percent: float | None
+    count: int | None
+    hold_minutes: float
+    max_failed_percent: float | None
+    max_opted_out_percent: float | None
+    max_blocked_percent: float | None
+    after_hold: str
+
+
 class Campaign(Model):
-    """`state` is draft, scheduled, running, paused, cancelled or finished. `progress` is that of the latest
+    """`state` is draft, scheduled, running, holding, paused, cancelled or finished. `progress` is that of the latest
     `occurrence`, None in lists."""
 
     id: int
@@ -58,6 +71,8 @@ class Campaign(Model):
     timezone: str | None
     variants: list[Variant]
     holdout_percent: float | None
+    canary: Canary | None
+    held_until: datetime | None
     state: str
     state_reason: str
     forecast: dict[str, Any] | None
@@ -138,6 +153,7 @@ class Preflight(Model):
     excluded: dict[str, int]
     missing: dict[str, int]
     variants: dict[str, int]
+    canary: int | None
     asleep: int
     us_marketing: int
     costs: dict[str, Cost]
@@ -168,6 +184,7 @@ class Campaigns(Resource[C]):
         timezone: str | None = None,
         variants: Sequence[Mapping[str, Any]] = (),
         holdout_percent: float | None = None,
+        canary: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Ask[Campaign]:
         """Prepare a campaign to one of a `tag`, a `segment` and a `filter`, or to everybody. Nothing is sent until
@@ -176,7 +193,8 @@ class Campaigns(Resource[C]):
         `quiet_hours`, e.g. `("21:00", "09:00")`, are of each person's own day; `timezone` is for those whose own is
         not known.
         `variants`, e.g. `[{"name": "A"}, {"name": "B", "template_id": 4, "weight": 2}]`, each go to a part of the
-        audience; `holdout_percent` of it get nothing, to be compared with."""
+        audience; `holdout_percent` of it get nothing, to be compared with. `canary`, e.g.
+        `{"percent": 2, "hold_minutes": 60, "max_failed_percent": 10}`, go first, and the others wait for them."""
         audience = given(tag=tag, segment=segment, filter=filter) or {"all": True}
         sent = {
             "name": name,
@@ -188,6 +206,7 @@ class Campaigns(Resource[C]):
             "quiet_hours": None if quiet_hours is None else {"from": quiet_hours[0], "to": quiet_hours[1]},
             "variants": [dict(one) for one in variants],
             "holdout_percent": holdout_percent,
+            "canary": canary if canary is None else dict(canary),
         }
         return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
 
@@ -200,8 +219,9 @@ class Campaigns(Resource[C]):
     def change(
         self, campaign_id: int, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Ask[Campaign]:
-        """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours, timezone, variants and
-        holdout_percent, as REST takes them: {"audience": {"tag": "vip"}}. Refused once the campaign was launched."""
+        """`changes` names any of name, sender_id, template_id, audience, purpose, quiet_hours, timezone, variants,
+        holdout_percent and canary, as REST takes them: {"audience": {"tag": "vip"}}. Refused once the campaign was
+        launched."""
         return write("PATCH", f"/campaigns/{campaign_id}", Campaign, json=changes, key=idempotency_key)
 
     @call

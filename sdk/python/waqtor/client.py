@@ -16,6 +16,7 @@ from waqtor.asking import Ask, Pages, Sleep, Steps
 from waqtor.audit import Audit
 from waqtor.auth import Auth
 from waqtor.campaigns import Campaigns
+from waqtor.canaries import Canaries
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
 from waqtor.media import MediaFiles
@@ -110,6 +111,7 @@ class Client:
         self.variants = Variants(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
+        self.canaries = Canaries(self)
         self.messages = Messages(self)
         self.media = MediaFiles(self)
         self.events = EventLog(self)
@@ -187,6 +189,7 @@ class AsyncClient:
         self.variants = Variants(self)
         self.senders = Senders(self)
         self.campaigns = Campaigns(self)
+        self.canaries = Canaries(self)
         self.messages = Messages(self)
         self.media = MediaFiles(self)
         self.events = EventLog(self)
