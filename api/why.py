@@ -28,7 +28,9 @@ class WhoIn(Body):
 class EvidenceOut(Shown):
     """A row or a rule behind the answer."""
 
-    kind: str = Field(description="rule, message, consent, suppression, limit or audience.", examples=["suppression"])
+    kind: str = Field(
+        description="rule, variant, message, consent, suppression, limit or audience.", examples=["suppression"]
+    )
     facts: dict[str, str | int | float | bool | datetime | dict[str, object] | None] = Field(
         examples=[{"reason": "stop_word", "at": "2026-11-20T10:00:00Z"}]
     )

@@ -4,6 +4,7 @@ import argparse
 
 from cli.connected import connected, console
 
+_VERDICTS = {"passed": "well", "failed": "stopped", "overruled": "overruled by a person"}
 _LIMITS = (("failed", "failed or unknown"), ("opted_out", "stopped us"), ("blocked", "kept from us by WhatsApp"))
 
 
@@ -32,7 +33,7 @@ def campaigns_canary(asked: argparse.Namespace) -> int:
         console.print(f"The others wait until {found.held_until:%Y-%m-%d %H:%M} UTC.", end=" ")
     if found.verdict is not None:
         told = ", ".join(found.verdict.breaches)
-        console.print(f"The canary {found.verdict.verdict}" + (f" by: {told}." if told else "."), end="")
+        console.print(f"The canary was {_VERDICTS[found.verdict.verdict]}" + (f" by: {told}." if told else "."), end="")
     console.print()
     return 0
 

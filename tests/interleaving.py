@@ -16,7 +16,20 @@ from sqlalchemy.exc import DBAPIError
 import chronicle
 import scenes
 from connectors.cloud_webhook import parse
-from core import campaigns, inbox, merges, messages, planning, retrying, senders, sending, settling, variants
+from core import (
+    campaigns,
+    inbox,
+    judging,
+    merges,
+    messages,
+    outcomes,
+    planning,
+    retrying,
+    senders,
+    sending,
+    settling,
+    variants,
+)
 from core.bootstrap import Platform
 from core.database import Tx, is_passing
 from core.errors import Conflict, NotFound
@@ -43,6 +56,11 @@ _STOPS = ("STOP", "Unsubscribe", "توقف", "إلغاء الاشتراك", "men
 _STARTS = ("start", "اشتراك")
 _NOT_ON_WHATSAPP, _STOPPED = 131026, 131050
 _AT = "1772366400"
+_DIVIDED: dict[str, Any] = {
+    "canary": {"percent": 40, "hold_minutes": 0.05, "max_failed_percent": 40, "max_opted_out_percent": None},
+    "variants": [{"name": "A"}, {"name": "B"}],
+    "holdout_percent": 10.0,
+}
 
 
 def phone(contact_id: int) -> str:
@@ -173,7 +191,8 @@ class World:
         await scenes.people(self.platform, self.people)
         for name in ("shop", "bank"):
             sender = await scenes.a_sender(self.platform, name=name)
-            campaign = await scenes.a_campaign(self.platform, sender, name=name, cloud_name=name)
+            divided = {} if name == "shop" else _DIVIDED
+            campaign = await scenes.a_campaign(self.platform, sender, name=name, cloud_name=name, **divided)
             self.campaign_ids.append(campaign.id)
             self.processes += [Process(campaign.id, sender.phone_number_id) for _ in range(2)]
         async with self.platform.database.transaction() as tx:
@@ -322,7 +341,8 @@ class World:
         name = f"campaign {self.said}"
         async with self.platform.database.reading() as tx:
             sender = await senders.get(tx, self.chance.randint(1, 2))
-        campaign = await scenes.a_campaign(self.platform, sender, name=name, cloud_name=sender.name)
+        divided = _DIVIDED if self.chance.random() < 0.5 else {}
+        campaign = await scenes.a_campaign(self.platform, sender, name=name, cloud_name=sender.name, **divided)
         self.campaign_ids.append(campaign.id)
         async with self._changing() as (tx, now):
             await campaigns.launch(tx, campaign.id, at=now)
@@ -346,6 +366,19 @@ class World:
     async def finish(self) -> None:
         async with self._changing() as (tx, now):
             await campaigns.finish_if_done(tx, self._campaign(), at=now)
+
+    async def look(self) -> None:
+        """At the canary: nobody else was written to so far."""
+        async with self._changing() as (tx, now):
+            campaign = await judging.look(tx, self._campaign(), at=now)
+            others = [*outcomes.of_occurrence(campaign.id, campaign.occurrence), Recipient.wave.is_(None)]
+            waits = Recipient.state.in_(("queued", "skipped"))
+            early = (await tx.execute(select(Recipient.id).where(*others, ~waits))).all()
+            assert campaign.wave is None or not early, f"written to before the canary was judged: {early}"
+
+    async def go_on(self) -> None:
+        async with self._changing() as (tx, now):
+            await judging.go_on(tx, self._campaign(), variant=self.chance.choice(["B", None]), at=now)
 
     async def retry(self) -> None:
         async with self._changing() as (tx, now):
@@ -399,7 +432,7 @@ class World:
                 await senders.move(tx, await senders.get(tx, sender_id, lock=True), senders.ACTIVE, reason="", at=now)
         for campaign_id in self.campaign_ids:
             async with self._changing() as (tx, now):
-                if (await campaigns.get(tx, campaign_id)).state == campaigns.PAUSED:
+                if (await judging.look(tx, campaign_id, at=now)).state == campaigns.PAUSED:
                     await campaigns.resume(tx, campaign_id, at=now)
         posts, self.whatsapp.posts = self.whatsapp.posts, []
         await self._hear(posts)

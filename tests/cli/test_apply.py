@@ -48,6 +48,7 @@ variants:
 - {name: A}
 - {name: B, template: Spring offer, defaults: {name: you}, weight: 3}
 holdout_percent: 12.50
+canary: {percent: 2, hold_minutes: 90, max_blocked_percent: null}
 """
 
 
@@ -84,6 +85,9 @@ def test_a_file_is_applied_once(server: Client, shop: Path, capsys: pytest.Captu
     assert spring.quiet_hours == {"from": "21:00", "to": "09:00"}
     assert (everybody.audience["all"], everybody.purpose) == (True, "service")
     assert [(one.template_id, one.weight) for one in everybody.variants] == [(None, 1), (1, 3)]
+    assert everybody.canary is not None
+    assert (everybody.canary.percent, everybody.canary.hold_minutes) == (2, 90)
+    assert (everybody.canary.max_failed_percent, everybody.canary.max_blocked_percent) == (10, None)
     assert (everybody.variants[1].defaults, everybody.holdout_percent) == ({"name": "you"}, 12.5)
     events = [one.type for one in server.events.since().data]
     capsys.readouterr()
@@ -99,6 +103,7 @@ def test_what_differs_is_shown_and_changed(server: Client, shop: Path, capsys: p
     said = said.replace('header: {type: image, link: "https://shop.example/spring.png"}\n', "")
     said = said.replace("audience: {segment: VIPs}", "audience: {tag: vip}").replace("timezone: Asia/Riyadh\n", "")
     said = said.replace("weight: 3", "weight: 2").replace("holdout_percent: 12.50\n", "")
+    said = said.replace("canary: {percent: 2, hold_minutes: 90, max_blocked_percent: null}", "canary: {count: 50}")
     said = said.replace("  ar:\n    body: مرحباً {name}\n    defaults: {name: صديقنا}\n", "")
     shop.write_text(said, encoding="utf-8")
     capsys.readouterr()
@@ -109,6 +114,7 @@ def test_what_differs_is_shown_and_changed(server: Client, shop: Path, capsys: p
         "+  summer has come.",
         "-timezone: Asia/Riyadh",
         "holdout_percent",
+        "+  count: 50",
         "4 to change, 0 as they are",
     ):
         assert line in told
@@ -118,6 +124,9 @@ def test_what_differs_is_shown_and_changed(server: Client, shop: Path, capsys: p
     assert server.segments.get(1).filter.startswith('tag = "gold"')
     changed = server.campaigns.get(1)
     assert (changed.audience["tag"], changed.timezone, changed.state) == ("vip", None, "draft")
+    canary = server.campaigns.get(2).canary
+    assert canary is not None
+    assert (canary.percent, canary.count, canary.hold_minutes) == (None, 50, 60)
     assert (server.campaigns.get(2).variants[1].weight, server.campaigns.get(2).holdout_percent) == (2, None)
     assert main(["apply", "-f", str(shop), "--dry-run"]) == 0
 
@@ -181,6 +190,7 @@ def test_standard_input_and_what_only_the_server_knows(
         (SHOP.rpartition("---\n")[2].replace("sender: shop", "sender: nobody"), "sender: There is no sender 'nobody'"),
         (SHOP.rpartition("---\n")[2], "template: There is no template 'Spring offer'"),
         (SHOP.rpartition("---\n")[2].replace("weight: 3", "weight: no"), "variants.1.weight: Input should be a valid"),
+        (SHOP.rpartition("---\n")[2].replace("percent: 2, ", ""), "canary: A canary is a percent or a count"),
     ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(said.encode())))
         assert main(["apply", "-f", "-", "--yes"]) == 1

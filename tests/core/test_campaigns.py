@@ -33,6 +33,11 @@ async def _resume(platform: Platform, campaign_id: int) -> None:
         await campaigns.resume(tx, campaign_id, at=await platform.clock.now(tx))
 
 
+async def _hold_for_canary(platform: Platform, campaign_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        campaigns.move(await campaigns.get(tx, campaign_id, lock=True), campaigns.HOLDING)
+
+
 async def _cancel(platform: Platform, campaign_id: int) -> None:
     async with platform.database.transaction() as tx:
         await campaigns.cancel(tx, campaign_id, at=await platform.clock.now(tx))
@@ -56,13 +61,14 @@ async def _plan(platform: Platform, campaign_id: int, size: int) -> bool:
 _WAYS: dict[str, list[Doing]] = {
     "draft": [],
     "running": [_launch],
+    "holding": [_launch, _hold_for_canary],
     "paused": [_launch, _pause],
     "cancelled": [_launch, _cancel],
     "finished": [_launch, _finish],
 }
 _LEGAL = {
     ("draft", _launch), ("draft", _cancel), ("running", _pause), ("running", _cancel), ("paused", _resume),
-    ("paused", _cancel),
+    ("paused", _cancel), ("holding", _pause), ("holding", _cancel),
 }  # fmt: skip
 
 

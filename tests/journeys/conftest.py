@@ -1,6 +1,9 @@
 """A whole installation, as `waqtor up` runs it, for journeys through all of it."""
 
+import os
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -75,6 +78,14 @@ class Scene:
 
     def effects(self) -> int:
         return int(self.local.simulator("GET", f"ledger/summary?phone_number_id={self.number}")["accepted"])
+
+    def kill_runs(self) -> None:
+        """`kill -9` of every run of this installation that is under way."""
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        runner = self.local.stack.pid("flows")
+        for pid, parent, what in (line.split(None, 2) for line in listed.splitlines()[1:]):
+            if int(parent) == runner and "prefect.engine" in what:
+                os.kill(int(pid), signal.SIGKILL)
 
     def until(self, condition: Callable[[], Any], what: str, *, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds

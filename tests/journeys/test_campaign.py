@@ -1,8 +1,5 @@
 """A campaign through every process: it arrives, it can be stopped, and a death in the middle changes nothing."""
 
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +10,6 @@ from cli.local import Local
 from waqtor import Client
 
 pytestmark = pytest.mark.slow
-
-
-def flow_runs(local: Local) -> list[int]:
-    """Process ids of the campaigns' runs of this installation."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    runner = local.stack.pid("flows")
-    rows = (line.split(None, 2) for line in listed.splitlines()[1:])
-    return [int(pid) for pid, parent, what in rows if int(parent) == runner and "prefect.engine" in what]
 
 
 def test_everybody_has_a_true_outcome(scene: Callable[..., Any]) -> None:
@@ -34,12 +23,11 @@ def test_everybody_has_a_true_outcome(scene: Callable[..., Any]) -> None:
     assert verdict.unknown_with_effect + verdict.unknown_without_effect == 0
 
 
-def test_a_killed_run_is_taken_up_and_repeats_nothing(scene: Callable[..., Any], local: Local) -> None:
+def test_a_killed_run_is_taken_up_and_repeats_nothing(scene: Callable[..., Any]) -> None:
     spring = scene(150, rate=25.0)
     spring.launch()
     spring.until(lambda: spring.sent() > 10, "first messages")
-    for pid in flow_runs(local):
-        os.kill(pid, signal.SIGKILL)
+    spring.kill_runs()
     assert spring.finished().state == "finished"
     verdict = spring.verdict()
     assert verdict.agrees, verdict

@@ -106,7 +106,8 @@ class Recipient(Model):
 
 
 class Evidence(Model):
-    """A row or a rule behind an answer. `kind` is rule, message, consent, suppression, limit or audience."""
+    """A row or a rule behind an answer. `kind` is rule, variant, message, consent, suppression, limit or
+    audience."""
 
     kind: str
     facts: dict[str, Any]
