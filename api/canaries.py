@@ -61,7 +61,7 @@ class GoOnIn(Body):
     )
 
 
-@router.get("/canary", dependencies=[Depends(needs("read"))], responses=documented(404))
+@router.get("/canary", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
 async def get_canary(campaign_id: Id, tx: Tx) -> CanaryOut:
     """What came of those who were written to first, and what was made of it."""
     campaign = await campaigns.get(tx, campaign_id)
@@ -79,7 +79,7 @@ async def get_canary(campaign_id: Id, tx: Tx) -> CanaryOut:
 
 @router.post(
     "/go-on",
-    dependencies=[Depends(needs("send"))],
+    dependencies=[Depends(needs("campaigns.send"))],
     responses=documented(404, 409),
     openapi_extra=DOCUMENTED,
 )

@@ -333,13 +333,13 @@ async def test_a_restored_hold_is_paused_and_writes_to_nobody(
     first = len(connector.effects)
     file = tmp_path / "backup.gz"
     async with platform.database.reading() as tx:
-        await backup.write(platform.database, file, at=await platform.clock.now(tx))
+        await backup.write(platform.database, platform.settings, file, at=await platform.clock.now(tx))
     folder = tmp_path / "new"
     folder.mkdir()
     settings = platform.settings.model_copy(update={"data_dir": folder, "database_url": ""})
     database = connect(settings)
     await schema.upgrade(database)
-    restored = await backup.read(database, platform.key, file)
+    restored = await backup.read(database, settings, platform.key, file)
     assert restored.unknown == 100 - first
     async with database.reading() as tx:
         found = await campaigns.get(tx, campaign.id)
