@@ -1,15 +1,15 @@
 """campaigns write to a small part of their audience first
 
-Revision: 0012
-Before: 0011
+Revision: 0013
+Before: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
