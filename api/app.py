@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -27,6 +28,7 @@ from api import (
     health,
     imports,
     links,
+    live,
     logs,
     media,
     messages,
@@ -44,6 +46,8 @@ from api import (
     why,
 )
 from api.deps import Background
+from api.entrance import Entrance
+from api.gateway import MAX_MESSAGE_BYTES, Gateway, Live
 from api.importing import Importing
 from api.limits import Limits
 from api.requests import Requests
@@ -117,6 +121,7 @@ ROUTERS = (
     messages.router,
     media.taking,
     media.router,
+    live.router,
     events.router,
     api_keys.router,
     accounts.entering,
@@ -174,6 +179,9 @@ def create_app(
             await stack.enter_async_context(_beside(app.state.importing.run()))
             await stack.enter_async_context(_beside(app.state.outbox.run()))
             await stack.enter_async_context(_beside(app.state.transfers.run()))
+            app.state.live = Live(platform, Entrance(platform))
+            for work in app.state.live.runs():
+                await stack.enter_async_context(_beside(work))
             if platform.database.is_postgres:
                 await stack.enter_async_context(_beside(_relay(platform)))
             collector.leave_alone_what_is_loaded()
@@ -243,22 +251,37 @@ def _refuse(message: str, hint: str | None) -> int:
 
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.api_host,
-        port=settings.api_port,
-        http="httptools",
-        lifespan="off",  # entered here, so that a refusal to start is told without a trace
-        access_log=False,
-        proxy_headers=False,  # whose word is taken is a setting of ours: api/addresses.py
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_END_S,
-    )
     async with app.router.lifespan_context(app):
         for sig in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sig, lambda *_: None)  # uvicorn takes them, and raises them again when it is done
-        await uvicorn.Server(config).serve()
+        await Server(app, settings, host=settings.api_host, port=settings.api_port).serve()
+
+
+class Server(uvicorn.Server):
+    """The app, whose lifespan has begun, on a port. Lets who is connected go before it stops listening."""
+
+    def __init__(self, app: FastAPI, settings: Settings, *, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            Gateway(app),
+            host=host,
+            port=port,
+            http="httptools",
+            ws="api.protocol:WebSocket",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=settings.live_compression,
+            lifespan="off",  # entered by the caller, so that a refusal to start is told without a trace
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_END_S,
+        )
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        live: Live = self._app.state.live
+        await live.drain()
+        await super().shutdown(sockets)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

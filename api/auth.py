@@ -13,7 +13,7 @@ from api.limits import Limits
 from api.uses import Uses
 from core import apikeys, protected_pages, roles, signins
 from core.errors import NotAllowed, NotSignedIn
-from core.models import SignIn, User
+from core.models import ApiKey, SignIn, User
 from core.principals import Principal
 from core.protected_pages import PageClosed
 from core.roles import Permission
@@ -65,13 +65,7 @@ async def _by_key(request: Request, full: str) -> Principal:
         now = await platform.clock.now(tx)
         key = await apikeys.authenticate(tx, full, address=address_of(request), at=now)
     _uses(request).key(key.id, at=now)
-    return Principal(
-        kind="service" if key.kind == apikeys.SERVICE else "api_key",
-        id=key.id,
-        may=roles.of_scopes(key.scopes),
-        has=f"the scopes {', '.join(key.scopes)}",
-        name=key.name,
-    )
+    return program(key)
 
 
 async def _by_access_token(request: Request, token: str) -> Principal:
@@ -81,7 +75,7 @@ async def _by_access_token(request: Request, token: str) -> Principal:
         sign_in, user = await signins.by_access_token(tx, platform.key, token, at=now)
         closed = await protected_pages.closed(tx, sign_in.id, at=now)
     _uses(request).sign_in(sign_in.id, at=now)
-    return _person(sign_in, user, closed)
+    return person(sign_in, user, closed)
 
 
 async def _by_cookie(request: Request, cookie: str) -> Principal:
@@ -92,10 +86,22 @@ async def _by_cookie(request: Request, cookie: str) -> Principal:
         closed = await protected_pages.closed(tx, sign_in.id, at=now)
     cookies.require_own_page(request, cookie)
     _uses(request).sign_in(sign_in.id, at=now)
-    return _person(sign_in, user, closed)
+    return person(sign_in, user, closed)
 
 
-def _person(sign_in: SignIn, user: User, closed: frozenset[str]) -> Principal:
+def program(key: ApiKey) -> Principal:
+    """Who comes with this key."""
+    return Principal(
+        kind="service" if key.kind == apikeys.SERVICE else "api_key",
+        id=key.id,
+        may=roles.of_scopes(key.scopes),
+        has=f"the scopes {', '.join(key.scopes)}",
+        name=key.name,
+    )
+
+
+def person(sign_in: SignIn, user: User, closed: frozenset[str]) -> Principal:
+    """Who is signed in by this; `closed` are the areas that take a one-time code first."""
     return Principal(
         kind="user",
         id=user.id,
@@ -133,7 +139,10 @@ def require(principal: Principal, permission: Permission) -> None:
 
 def may(request: Request, permission: Permission) -> bool:
     """For what an answer shows; a route as a whole names its permission by `needs`."""
-    principal = principal_of(request)
+    return allows(principal_of(request), permission)
+
+
+def allows(principal: Principal, permission: Permission) -> bool:
     return permission in principal.may and roles.area_of(permission) not in principal.closed
 
 

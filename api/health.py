@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 from sqlalchemy import text
 
@@ -38,8 +38,9 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "Not ready."}})
-async def readyz(platform: PlatformDep, response: Response) -> Ready:
-    """200 when the database answers and has the schema of this program; 503 with the reason otherwise."""
+async def readyz(request: Request, platform: PlatformDep, response: Response) -> Ready:
+    """200 when the database answers and has the schema of this program; 503 with the reason otherwise,
+    and while the process ends."""
     database, found, lag = "away", "unknown", None
     suspects: Sequence[int] = ()
     try:
@@ -56,6 +57,6 @@ async def readyz(platform: PlatformDep, response: Response) -> Ready:
     except Exception as error:
         if not errors.is_away(error):
             raise
-    is_ready = database == "ok" and found == "ok"
+    is_ready = database == "ok" and found == "ok" and not request.app.state.live.entrance.is_closing
     response.status_code = 200 if is_ready else 503
     return Ready(ok=is_ready, database=database, revision=found, suspect_senders=list(suspects), inbox_lag_s=lag)

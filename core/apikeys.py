@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -100,6 +100,24 @@ async def authenticate(tx: Tx, full: str, *, address: str = "", at: datetime) ->
             "This API key is not taken from this address.", hint="Behind a proxy: is it among trusted_proxies?"
         )
     return row
+
+
+async def by_prefix(tx: Tx, prefix: str, *, address: str, at: datetime) -> ApiKey | None:
+    """The key of that prefix where it is valid now and from there. Not yet who asks: that takes its secret."""
+    row = (await tx.execute(select(ApiKey).where(ApiKey.prefix == prefix))).scalar()
+    if row is None or not _counts(row, at=at) or (row.addresses and not _within(address, row.addresses)):
+        return None
+    return row
+
+
+async def valid(tx: Tx, ids: Collection[int], *, at: datetime) -> Mapping[int, ApiKey]:
+    """Those of `ids` that count now, by id."""
+    rows = (await tx.execute(select(ApiKey).where(ApiKey.id.in_(ids)))).scalars()
+    return {row.id: row for row in rows if _counts(row, at=at)}
+
+
+def _counts(row: ApiKey, *, at: datetime) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > at)
 
 
 async def note_use(tx: Tx, used: Mapping[int, datetime]) -> None:

@@ -1,7 +1,8 @@
 """Reading the event log: in order, every committed event, whoever wrote it and in whatever order they committed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -11,6 +12,9 @@ from sqlalchemy import delete, select, text, update
 
 from core.database import Database, Tx, is_postgres
 from core.models import Event, EventLog
+
+CHANNEL = "waqtor_events"
+"""Where PostgreSQL calls when events were written, and again when they were numbered."""
 
 _RELAY_LOCK = 7_726_002
 _PRUNE_BATCH = 5_000
@@ -60,8 +64,9 @@ async def number(tx: Tx) -> int:
             )
             UPDATE event_log SET head = head + (SELECT count(*) FROM numbered)
             WHERE id = 1 AND EXISTS (SELECT 1 FROM waiting)
-            RETURNING (SELECT count(*) FROM numbered)
-        """)
+            RETURNING (SELECT count(*) FROM numbered), pg_notify(:channel, '')
+        """),
+        {"channel": CHANNEL},
     )
     return int(result.scalar() or 0)
 
@@ -76,19 +81,51 @@ async def since(tx: Tx, seq: int, *, limit: int = 500) -> Sequence[Logged]:
     return [Logged(*row) for row in rows]
 
 
+async def next_batch(database: Database, seq: int, *, limit: int = 500) -> Sequence[Logged]:
+    """What is committed by now and comes after `seq`, numbered first where that is left to readers."""
+    if database.is_postgres:
+        async with database.transaction() as tx:
+            await number(tx)
+    async with database.reading() as tx:
+        return await since(tx, seq, limit=limit)
+
+
 async def follow(database: Database, seq: int, *, poll_s: float = 0.05) -> AsyncIterator[Logged]:
     """Every event after `seq`, for ever. The caller keeps its own cursor: the `seq` it has dealt with."""
     while True:
-        if database.is_postgres:
-            async with database.transaction() as tx:
-                await number(tx)
-        async with database.reading() as tx:
-            batch = await since(tx, seq)
+        batch = await next_batch(database, seq)
         for logged in batch:
             yield logged
             seq = logged.seq
         if not batch:
             await asyncio.sleep(poll_s)
+
+
+@asynccontextmanager
+async def calls(database: Database, *, at_least_each_s: float) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """PostgreSQL only: a function that waits until there may be more events. A call that comes between two waits
+    ends the second at once. Raises `ConnectionError` when the connection that listens has gone."""
+    called = asyncio.Event()
+    async with database.engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+
+        def call(*_: object) -> None:
+            called.set()
+
+        async def wait() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(at_least_each_s):
+                    await called.wait()
+            called.clear()
+            if driver.is_closed():
+                raise ConnectionError("the connection that listens has gone")
+
+        await driver.add_listener(CHANNEL, call)
+        try:
+            yield wait
+        finally:
+            if not driver.is_closed():
+                await driver.remove_listener(CHANNEL, call)
 
 
 async def prune(database: Database, *, before: datetime) -> int:

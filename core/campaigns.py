@@ -1,6 +1,6 @@
 """One message to an audience: its states, its recipients, and who runs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -275,6 +275,13 @@ async def leave_run(tx: Tx, campaign_id: int, *, token: str) -> None:
         .values(run_token=None, run_until=None)
         .execution_options(synchronize_session=False)
     )
+
+
+async def to_watch(tx: Tx, ids: Collection[int], *, all_running: bool) -> Sequence[Campaign]:
+    """These, and those under way."""
+    wanted = Campaign.id.in_(ids)
+    query = select(Campaign).where(or_(wanted, Campaign.state == RUNNING) if all_running else wanted)
+    return (await tx.execute(query.order_by(Campaign.id))).scalars().all()
 
 
 async def waiting_for_a_run(tx: Tx, *, now: datetime) -> Sequence[Campaign]:

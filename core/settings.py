@@ -42,6 +42,17 @@ class Settings(BaseSettings):
     simulator_port: int = 8090
     cloud_api_url: str = "https://graph.facebook.com/v23.0"
 
+    # Live events
+    live_origins: str = ""
+    live_addresses: str = ""
+    live_addresses_refused: str = ""
+    live_connections: Annotated[int, Field(ge=1)] = 10_000
+    live_per_address: Annotated[int, Field(ge=1)] = 100
+    live_per_principal: Annotated[int, Field(ge=1)] = 50
+    live_messages_per_s: Annotated[float, Field(gt=0)] = 10
+    live_messages_at_once: Annotated[int, Field(ge=1)] = 20
+    live_compression: bool = True
+
     # Contacts
     default_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "SA"
     max_upload_bytes: Annotated[int, Field(gt=0)] = 32 * 1024 * 1024
@@ -89,9 +100,9 @@ class Settings(BaseSettings):
         """Counted from its intent, a message's request has ended by then."""
         return timedelta(seconds=self.send_by_s + self.request_timeout_s)
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "live_addresses", "live_addresses_refused")
     @classmethod
-    def _proxies_are_networks(cls, value: str) -> str:
+    def _are_networks(cls, value: str) -> str:
         for one in value.replace(",", " ").split():
             ip_network(one, strict=False)
         return value

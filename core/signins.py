@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -109,9 +109,20 @@ async def _valid(tx: Tx, which: object, *, at: datetime) -> tuple[SignIn, User]:
     found = (
         await tx.execute(select(SignIn, User).join(User, User.id == SignIn.user_id).where(which))  # type: ignore[arg-type]
     ).first()
-    if found is None or found[0].ended_at is not None or found[0].expires_at <= at or found[1].state != "active":
+    if found is None or not _counts(found[0], found[1], at=at):
         raise NotSignedIn("You are not signed in any more.", hint=_HINT)
     return found[0], found[1]
+
+
+async def valid(tx: Tx, ids: Collection[int], *, at: datetime) -> Mapping[int, tuple[SignIn, User]]:
+    """Those of `ids` that count now, by id, with who they are."""
+    query = select(SignIn, User).join(User, User.id == SignIn.user_id).where(SignIn.id.in_(ids))
+    rows = await tx.execute(query)
+    return {sign_in.id: (sign_in, user) for sign_in, user in rows if _counts(sign_in, user, at=at)}
+
+
+def _counts(sign_in: SignIn, user: User, *, at: datetime) -> bool:
+    return sign_in.ended_at is None and sign_in.expires_at > at and user.state == "active"
 
 
 def access_token(key: MasterKey, signed_in: SignedIn, *, at: datetime) -> str:

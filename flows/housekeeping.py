@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
-from core import bus, health, idempotency, inbox, protected_pages, signins, template_sync, throttles
+from core import bus, handshakes, health, idempotency, inbox, protected_pages, signins, template_sync, throttles
 from flows import runtime
 
 
@@ -23,6 +23,7 @@ async def housekeeping() -> dict[str, int]:
             ),
             "sign_ins": await signins.purge(platform.database, at=now),
             "protected_pages": await protected_pages.purge(platform.database, at=now),
+            "nonces": await handshakes.purge(platform.database, at=now),
             "throttles": await throttles.purge(platform.database, at=now),
         }
 

@@ -3,6 +3,7 @@
 from core.models.access import (
     AuditEntry,
     AuditHead,
+    Nonce,
     PageCode,
     PageOpening,
     ProtectedPage,
@@ -55,6 +56,7 @@ __all__ = [
     "MediaUpload",
     "Merge",
     "Message",
+    "Nonce",
     "Occurrence",
     "PageCode",
     "PageOpening",

@@ -154,3 +154,12 @@ class AuditHead(Base):
     seq: Mapped[int] = plain(BigInteger)
     hash: Mapped[str] = plain(String(64))
     seal: Mapped[str] = plain(String(64))
+
+
+class Nonce(Base):
+    """A word that was good once and is spent: of a signed handshake, of a ticket. Kept as a hash, until nobody could
+    use it again anyway."""
+
+    __tablename__ = "nonces"
+    word: Mapped[str] = plain(String(64), primary_key=True)
+    until: Mapped[datetime] = plain(UtcDateTime, index=True)

@@ -43,6 +43,7 @@ NOT_ONE_TRANSACTION = {
     ("POST", "/api/v3/campaigns/{campaign_id}/why"),  # changes nothing
     ("POST", "/api/v3/segments/count"),  # changes nothing
     ("POST", "/api/v3/campaigns/{campaign_id}/preflight"),  # only looks; safe to repeat
+    ("POST", "/api/v3/ws-tickets"),  # signed, and in no books
     ("POST", "/api/v3/senders/{sender_id}/sync-templates"),  # asks WhatsApp first; safe to repeat
     # Work on a password is in no transaction; done again they change nothing, or say so.
     ("POST", "/api/v3/auth/password"),

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from api import openapi
+from api import asyncapi, openapi
 
 WAYS_IN = {
     *(f"/api/v3/auth/{name}" for name in ("sign-in", "refresh", "accept")),
@@ -15,6 +15,10 @@ SPEC: dict[str, Any] = json.loads(openapi.generated())
 
 def test_what_is_committed_is_what_there_is() -> None:
     assert openapi.PATH.read_text() == openapi.generated(), "run: python -m api.openapi"
+
+
+def test_what_is_said_over_the_websocket_is_written_down() -> None:
+    assert asyncapi.PATH.read_text() == asyncapi.generated(), "run: python -m api.asyncapi"
 
 
 def test_every_route_says_what_it_does_and_what_may_go_wrong() -> None:

@@ -1,0 +1,114 @@
+"""Live events for who cannot or will not open a WebSocket by itself: tickets, and a stream over plain HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from api import topics
+from api.auth import allows, needs, principal_of, require
+from api.bodies import Shown
+from api.errors import documented
+from api.events import LogPruned
+from api.following import envelope
+from api.gateway import Live
+from api.idempotent import Signed
+from core.errors import Invalid, NotSignedIn
+from core.handshakes import TICKET_LASTS
+
+router = APIRouter(prefix="/api/v3", tags=["events"], route_class=Signed)
+_QUIET_S = 15.0  # a word now and then, so that nothing in between thinks the line dead
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events; `id` is the `seq`.", "content": {"text/event-stream": {}}}
+}
+
+
+class TicketOut(Shown):
+    """A word to open one WebSocket with."""
+
+    ticket: str = Field(description="Good once: `/ws?ticket=…`. It opens nothing else.", examples=["eyJhbGciOi…"])
+    expires_in: int = Field(description="Seconds.", examples=[30])
+
+
+@router.post("/ws-tickets", dependencies=[Depends(needs("events.read"))], status_code=201, responses=documented())
+async def create_ticket(request: Request) -> TicketOut:
+    """For a browser's script, which can send no header with a WebSocket. It comes in as you."""
+    ticket = await _live(request).entrance.ticket(principal_of(request))
+    return TicketOut(ticket=ticket, expires_in=int(TICKET_LASTS.total_seconds()))
+
+
+@router.get(
+    "/events/stream",
+    dependencies=[Depends(needs("events.read"))],
+    response_class=StreamingResponse,
+    responses={**documented(410), **_STREAM},
+)
+async def stream_events(
+    request: Request,
+    topic: Annotated[
+        list[str], Query(max_length=200, description="As on the WebSocket; none for all you may follow.")
+    ] = [],  # noqa: B006  FastAPI copies it
+    since: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The last `seq` you have dealt with.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=30, description="The same, as browsers send it when they come back.")
+    ] = None,
+) -> StreamingResponse:
+    """What happens, as it happens, on the same cursor as the WebSocket. Ends when your key or sign-in does."""
+    live = _live(request)
+    wanted = _wanted(request, topic)
+    after = since if last_event_id is None else _cursor(last_event_id)
+    if after is not None:
+        reach = await live.reach()
+        if not reach.pruned <= after <= reach.head:
+            raise LogPruned(
+                "The log does not reach back to there.", field="since", hint="Reload by REST, then follow from now on."
+            )
+    return StreamingResponse(
+        _stream(request, live, wanted, after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(request: Request, live: Live, wanted: frozenset[str], after: int | None) -> AsyncIterator[bytes]:
+    principal = principal_of(request)
+    async with live.following.entering():
+        cursor = live.following.position if after is None else after
+        yield b"retry: 2000\n\n"
+        while not live.entrance.is_closing:
+            if cursor >= live.following.position:
+                yield b": still here\n\n"
+                await live.following.beyond(cursor, within_s=_QUIET_S)
+            try:
+                await live.entrance.recognise(principal)
+            except NotSignedIn:
+                return
+            for event in await live.logged(cursor):
+                cursor = event.seq
+                for topic in topics.of(event):
+                    if topic in wanted:
+                        data = orjson.dumps(envelope(event, topic))
+                        yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), data)
+
+
+def _wanted(request: Request, asked: list[str]) -> frozenset[str]:
+    principal = principal_of(request)
+    if not asked or topics.EVERYTHING in asked:
+        return frozenset(name for name, needed in topics.SYSTEMS.items() if allows(principal, needed))
+    for topic in asked:
+        require(principal, topics.permission(topic))
+    return frozenset(asked)
+
+
+def _cursor(given: str) -> int:
+    if not given.isdecimal():
+        raise Invalid("Last-Event-ID is the id of the last event you had.", field="Last-Event-ID")
+    return int(given)
+
+
+def _live(request: Request) -> Live:
+    live: Live = request.app.state.live
+    return live

@@ -1,0 +1,231 @@
+"""What one client says over the WebSocket, and what it is told."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from api import topics
+from api.auth import allows, require
+from api.connections import Client, Connections
+from api.following import Following, told
+from api.frames import Prepared
+from api.live_bodies import (
+    SAID,
+    ErrorTold,
+    GetQr,
+    GetState,
+    Ping,
+    Pong,
+    QrCode,
+    QrData,
+    SessionState,
+    StateData,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from core import bus
+from core.bus import Logged
+from core.errors import Invalid, WaqtorError
+
+SERVER = "WaQtor WebSocket Server v3"
+ROOM_S = 0.05
+_BACKLOG = 64  # messages of a client that wait while it is given what it missed
+_MOST_TOPICS = 200
+logger = logging.getLogger(__name__)
+
+
+class House(Protocol):
+    """What a session needs of the process it is in (api/gateway.py)."""
+
+    connections: Connections
+    following: Following
+
+    def milliseconds(self) -> int: ...
+
+    async def state(self) -> StateData: ...
+
+    async def reach(self) -> bus.Reach: ...
+
+    async def logged(self, after: int) -> list[Logged]: ...
+
+
+class Session:
+    """What one client says, in order. While it is given what it missed, the rest of what it says waits."""
+
+    def __init__(self, live: House, client: Client) -> None:
+        self._live = live
+        self._client = client
+        self._backlog: deque[bytes] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def welcome(self) -> None:
+        self._tell(Welcome(timestamp=self._wall(), server=SERVER, seq=self._live.following.position))
+        self._tell(SessionState(timestamp=self._wall(), data=await self._live.state()))
+
+    def heard(self, payload: bytes) -> None:
+        """Called by the connection for each text message."""
+        self._client.received += 1
+        self._live.connections.counts.received += 1
+        if not all(bucket.take() for bucket in self._client.buckets):
+            self._live.connections.counts.rate_limited += 1
+            self._tell_error("rate_limited", "Too many messages.", hint="This one was not read. Wait a second.")
+            return
+        if self._task is not None:
+            if len(self._backlog) >= _BACKLOG:
+                self._client.socket.close(1008, "Too many messages at once.")
+                return
+            self._backlog.append(payload)
+            return
+        self._take(payload)
+
+    def _take(self, payload: bytes) -> None:
+        try:
+            said = SAID.validate_json(payload)
+        except ValidationError as mistake:
+            self._tell_mistake(mistake)
+            return
+        match said:
+            case Ping():
+                self._tell(Pong(id=said.id, timestamp=self._wall()))
+            case Unsubscribe():
+                self._unsubscribe(said)
+            case GetQr():
+                self._tell(QrCode(id=said.id, timestamp=self._wall(), data=QrData()))
+            case GetState():
+                self._later(self._tell_state(said))
+            case Subscribe():
+                try:
+                    wanted = self._allowed(said)
+                except WaqtorError as refused:
+                    self._tell_error(refused.code, refused.message, id=said.id, field=refused.field, hint=refused.hint)
+                    return
+                if said.since is None:
+                    self._follow(wanted, said, since=self._live.following.position, recovered=True)
+                else:
+                    self._later(self._resume(wanted, said, said.since))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception:
+                logger.exception("live_failed")
+                self._client.socket.close(1011, "Something went wrong here, not in your message.")
+            finally:
+                self._task = None
+            while self._backlog and self._task is None:
+                self._take(self._backlog.popleft())
+
+        self._task = asyncio.create_task(run())
+
+    def _allowed(self, said: Subscribe) -> list[str]:
+        asked = [*said.topics, *(said.events or [])]
+        if not asked:
+            asked = [topics.EVERYTHING]
+        principal = self._client.principal
+        wanted: dict[str, None] = {}
+        for topic in asked:
+            if topic == topics.EVERYTHING:
+                wanted |= dict.fromkeys(name for name, needed in topics.SYSTEMS.items() if allows(principal, needed))
+            else:
+                require(principal, topics.permission(topic))
+                wanted[topic] = None
+        if len(self._client.topics | wanted.keys()) > _MOST_TOPICS:
+            raise Invalid(f"One connection may follow {_MOST_TOPICS} topics.", field="topics")
+        return list(wanted)
+
+    def _follow(self, wanted: list[str], said: Subscribe, *, since: int, recovered: bool) -> None:
+        for topic in wanted:
+            self._live.following.begin(topic)
+            self._live.connections.follow(self._client, topic)
+        self._tell_subscribed(said, seq=since, recovered=recovered)
+
+    def _tell_subscribed(self, said: Subscribe, *, seq: int, recovered: bool, also: list[str] | None = None) -> None:
+        followed = sorted({*self._client.topics, *(also or [])})
+        self._tell(
+            Subscribed(
+                id=said.id, timestamp=self._wall(), topics=followed, events=followed, seq=seq, recovered=recovered
+            )
+        )
+
+    async def _resume(self, wanted: list[str], said: Subscribe, since: int) -> None:
+        """From the log up to where the others are told, then with them: in between nothing can come, since the last
+        look at `position` and the following happen in one step of the loop."""
+        following = self._live.following
+        reach = await self._live.reach()
+        if not reach.pruned <= since <= reach.head:
+            self._follow(wanted, said, since=following.position, recovered=False)
+            return
+        for topic in wanted:  # a second subscription to the same: what comes meanwhile comes by this one
+            self._live.connections.unfollow(self._client, topic)
+        self._tell_subscribed(said, seq=since, recovered=True, also=wanted)
+        prev = dict.fromkeys(wanted, since)
+        cursor = since
+        while cursor < following.position:
+            for event in await self._live.logged(cursor):
+                if event.seq > following.position:
+                    break
+                for topic in topics.of(event):
+                    if topic in prev:
+                        await self._room()
+                        self._live.connections.tell(self._client, told(event, topic, prev=prev[topic]))
+                        prev[topic] = event.seq
+                cursor = event.seq
+            if not self._client.socket.is_open:
+                return
+        for topic in wanted:
+            following.begin(topic)
+            self._live.connections.follow(self._client, topic)
+
+    async def _room(self) -> None:
+        """Until the client has read some: it must not lose here what it came back for."""
+        while self._client.socket.is_open and not self._client.socket.room():  # noqa: ASYNC110  a buffer
+            await asyncio.sleep(ROOM_S)
+
+    def _unsubscribe(self, said: Unsubscribe) -> None:
+        gone = [*said.topics, *(said.events or [])] or list(self._client.topics)
+        for topic in gone:
+            self._live.connections.unfollow(self._client, topic)
+        self._tell(Unsubscribed(id=said.id, timestamp=self._wall(), topics=sorted(self._client.topics)))
+
+    async def _tell_state(self, said: GetState) -> None:
+        self._tell(SessionState(id=said.id, timestamp=self._wall(), data=await self._live.state()))
+
+    def _wall(self) -> int:
+        return self._live.milliseconds()
+
+    def _tell(self, message: BaseModel) -> None:
+        self._live.connections.tell(self._client, prepared(message))
+
+    def _tell_error(self, code: str, message: str, **more: Any) -> None:
+        self._live.connections.tell(self._client, self.error(code, message, **more))
+
+    def error(self, code: str, message: str, **more: Any) -> Prepared:
+        return prepared(ErrorTold(timestamp=self._wall(), code=code, message=message, **more))
+
+    def _tell_mistake(self, mistake: ValidationError) -> None:
+        first = mistake.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(one) for one in first["loc"][1:]) or None
+        kinds = "subscribe, unsubscribe, ping, get_state, get_qr"
+        if first["type"] in ("json_invalid", "union_tag_not_found", "model_attributes_type"):
+            self._tell_error("not_understood", "Invalid message format", hint=f'{{"type": …}} with one of: {kinds}.')
+        elif first["type"] == "union_tag_invalid":
+            self._tell_error("not_understood", "Unknown message type", field="type", hint=f"Known: {kinds}.")
+        else:
+            self._tell_error("invalid", first["msg"], field=place)
+
+
+def prepared(message: BaseModel) -> Prepared:
+    return Prepared(orjson.dumps(message.model_dump()))

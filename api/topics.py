@@ -1,0 +1,45 @@
+"""What can be followed: the topics of whole systems and of single objects, and who may follow them."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from core.bus import Logged
+from core.errors import Invalid
+from core.roles import Permission
+
+SYSTEMS: Mapping[str, Permission] = {
+    "campaigns": "campaigns.read",
+    "messages": "messages.read",
+    "contacts": "contacts.read",
+    "senders": "senders.read",
+    "templates": "templates.read",
+    "notifications": "campaigns.read",
+    "system": "keys.manage",
+}
+"""Each with the permission it takes."""
+OBJECTS: Mapping[str, str] = {"campaign": "campaigns", "chat": "messages", "sender": "senders"}
+"""`campaign:7` is a part of the topic `campaigns`, and takes the same permission."""
+EVERYTHING = "all"
+"""2.3.0's word: every system the client may follow."""
+
+_OBJECT = re.compile(r"([a-z]+):([1-9][0-9]{0,18})")
+
+
+def permission(topic: str) -> Permission:
+    """What it takes to follow `topic`; raises `Invalid` for one that does not exist."""
+    if topic in SYSTEMS:
+        return SYSTEMS[topic]
+    if (found := _OBJECT.fullmatch(topic)) and found[1] in OBJECTS:
+        return SYSTEMS[OBJECTS[found[1]]]
+    known = [*SYSTEMS, *(f"{kind}:{{id}}" for kind in OBJECTS)]
+    raise Invalid(f"There is no topic {topic[:80]!r}.", field="topics", hint=f"Topics: {', '.join(known)}.")
+
+
+def of(event: Logged) -> Iterator[str]:
+    """The topics under which an event is shown: that of its system, and that of its object."""
+    kind, _, number = event.topic.partition(":")
+    yield OBJECTS.get(kind, kind)
+    if number and kind in OBJECTS:
+        yield event.topic
+    if event.type == "sender.moved":
+        yield f"sender:{event.data['sender_id']}"

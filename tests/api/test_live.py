@@ -1,0 +1,327 @@
+"""What happens is seen live: every event, in order, by whoever may, and again by who was away."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
+
+import scenes
+from api.app import Server as Listening
+from cli.local import free_port
+from core import apikeys, bus, events, handshakes
+from core.handshakes import Signed
+from serving import Server
+
+
+@pytest.fixture
+async def url(server: Server) -> AsyncIterator[str]:
+    """The app on a real port, as `waqtor api` has it."""
+    port = free_port()
+    listening = Listening(server.app, server.platform.settings, host="127.0.0.1", port=port)
+    task = asyncio.create_task(listening.serve())
+    while not listening.started:  # noqa: ASYNC110  uvicorn's own flag
+        await asyncio.sleep(0.01)
+    yield f"ws://127.0.0.1:{port}/ws"
+    listening.should_exit = True
+    await task
+
+
+@asynccontextmanager
+async def joined(url: str, key: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """Connected, and past the welcome."""
+    async with connect(url, additional_headers={"X-API-Key": key}, **options) as ws:
+        assert (await told(ws))["type"] == "welcome"
+        assert (await told(ws))["type"] == "session_state"
+        yield ws
+
+
+async def told(ws: ClientConnection) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        found: dict[str, Any] = json.loads(await ws.recv())
+        return found
+
+
+async def ask(ws: ClientConnection, **said: Any) -> dict[str, Any]:
+    await ws.send(json.dumps(said))
+    return await told(ws)
+
+
+async def happens(server: Server, number: int, *, campaign: int = 7) -> None:
+    async with server.platform.database.transaction() as tx:
+        now = await server.platform.clock.now(tx)
+        moved = events.CampaignMoved(campaign_id=campaign, what="paused", reason=str(number))
+        await events.publish(tx, moved, at=now)
+
+
+async def test_who_follows_sees_what_happens_in_order(server: Server, url: str) -> None:
+    async with joined(url, server.key) as ws:
+        answer = await ask(ws, type="subscribe", topics=["campaigns", "campaign:7"], id="a")
+        assert (answer["type"], answer["topics"], answer["id"]) == ("subscribed", ["campaign:7", "campaigns"], "a")
+        for number in range(20):
+            await happens(server, number, campaign=7 + number % 2)
+        seen = [await told(ws) for _ in range(30)]
+    of_all = [one for one in seen if one["topic"] == "campaigns"]
+    assert [one["data"]["reason"] for one in of_all] == [str(number) for number in range(20)]
+    assert [one["data"]["reason"] for one in seen if one["topic"] == "campaign:7"] == [str(n) for n in range(0, 20, 2)]
+    for before, after in pairwise(of_all):
+        assert after["prev"] == before["seq"] < after["seq"]
+    assert of_all[0]["prev"] <= answer["seq"] < of_all[0]["seq"]
+    assert isinstance(of_all[0]["timestamp"], int)
+
+
+async def test_who_was_away_gets_what_was_missed_without_gap_or_repetition(server: Server, url: str) -> None:
+    async with joined(url, server.key) as ws:
+        await ask(ws, type="subscribe", topics=["campaigns"])
+        await happens(server, 0)
+        since = (await told(ws))["seq"]
+    busy = asyncio.create_task(_go_on(server, 1, 120))
+    await asyncio.sleep(0.1)
+    async with joined(url, server.key) as ws:
+        answer = await ask(ws, type="subscribe", topics=["campaigns"], since=since)
+        assert (answer["recovered"], answer["seq"]) == (True, since)
+        seen = [await told(ws) for _ in range(119)]
+    await busy
+    assert [one["data"]["reason"] for one in seen] == [str(number) for number in range(1, 120)]
+    assert [one["prev"] for one in seen] == [since, *[one["seq"] for one in seen[:-1]]]
+
+
+async def _go_on(server: Server, first: int, end: int) -> None:
+    for number in range(first, end):
+        await happens(server, number)
+
+
+async def test_where_the_log_does_not_reach_it_says_so(server: Server, url: str) -> None:
+    async with joined(url, server.key) as ws:
+        answer = await ask(ws, type="subscribe", topics=["campaigns"], since=10_000)
+        assert answer["recovered"] is False
+        await happens(server, 1)
+        assert (await told(ws))["prev"] <= answer["seq"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field"),
+    [
+        ("{", "not_understood", None),
+        ('{"type":"dance"}', "not_understood", "type"),
+        ('{"topics":[]}', "not_understood", None),
+        ('{"type":"subscribe","topics":["nothing"]}', "invalid", "topics"),
+        ('{"type":"subscribe","topics":["campaign:x"]}', "invalid", "topics"),
+        ('{"type":"subscribe","since":-1}', "invalid", "since"),
+        ('{"type":"ping","more":1}', "invalid", "more"),
+    ],
+)
+async def test_what_is_not_understood_gets_an_error_and_may_go_on(
+    server: Server, url: str, said: str, code: str, field: str | None
+) -> None:
+    async with joined(url, server.key) as ws:
+        await ws.send(said)
+        answer = await told(ws)
+        assert (answer["type"], answer["code"], answer["field"]) == ("error", code, field)
+        assert (await ask(ws, type="ping"))["type"] == "pong"
+
+
+async def test_as_in_2_3_0(server: Server, url: str) -> None:
+    async with connect(f"{url}?apiKey={server.key}") as ws:
+        assert (await told(ws))["type"] == "welcome"
+        state = await told(ws)
+        assert (state["type"], state["data"]["status"]) == ("session_state", "disconnected")
+        assert (await ask(ws, type="subscribe", events=["all"]))["events"] != []
+        assert (await ask(ws, type="get_qr"))["data"] == {"qr": None}
+        assert (await ask(ws, type="get_state"))["type"] == "session_state"
+    async with connect(f"{url}?apiKey=wrong") as ws:
+        with pytest.raises(ConnectionClosed) as closed:
+            await ws.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "Invalid API key")
+
+
+async def test_only_what_one_may_see(server: Server, url: str) -> None:
+    async with joined(url, await server.new_key("write")) as ws:
+        answer = await ask(ws, type="subscribe", topics=["campaigns"])
+        assert (answer["type"], answer["code"]) == ("error", "not_allowed")
+
+
+async def test_a_revoked_key_loses_its_connections(server: Server, url: str) -> None:
+    full = await server.new_key("read")
+    async with joined(url, full) as ws, joined(url, server.key) as other:
+        await ask(ws, type="subscribe", topics=["campaigns"])
+        async with server.platform.database.transaction() as tx:
+            now = await server.platform.clock.now(tx)
+            (key,) = [one for one in await apikeys.listed(tx, after=0, limit=9) if full.startswith(f"wq_{one.prefix}")]
+            await apikeys.revoke(tx, key.id, at=now)
+        with pytest.raises(ConnectionClosed) as closed:
+            async with asyncio.timeout(5):
+                await ws.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+        assert (await ask(other, type="ping"))["type"] == "pong"
+
+
+async def test_a_campaign_under_way_shows_its_progress(server: Server, url: str) -> None:
+    await scenes.people(server.platform, 3)
+    campaign = await scenes.a_campaign(server.platform, await scenes.a_sender(server.platform))
+    async with joined(url, server.key) as ws:
+        await ask(ws, type="subscribe", topics=[f"campaign:{campaign.id}"])
+        await scenes.launched(server.platform, campaign.id)
+        while (one := await told(ws))["type"] != "campaign.progress":
+            assert one["type"] != "error"
+        assert (one["data"]["total"], "seq" in one) == (3, False)
+
+
+async def test_a_ticket_is_good_once(server: Server, url: str) -> None:
+    async with server.client(await server.new_key("read")) as client:
+        ticket = (await client.post("/api/v3/ws-tickets")).json()["ticket"]
+    async with connect(f"{url}?ticket={ticket}") as ws:
+        assert (await told(ws))["type"] == "welcome"
+    assert await refusal(f"{url}?ticket={ticket}") == (1008, "This was used before: it is good once.")
+    assert (await refusal(f"{url}?ticket={ticket}x"))[0] == 1008
+
+
+def signed(full: str, *, at_ms: int, nonce: str, bound_to: str = "") -> str:
+    prefix, _, secret = full.removeprefix("wq_").partition("_")
+    said = Signed(key=prefix, timestamp_ms=at_ms, nonce=nonce, signature="", bound_to=bound_to)
+    signature = handshakes.signature(secret, said.text)
+    return f"key={prefix}&ts={at_ms}&nonce={nonce}&sig={signature}" + (f"&ip={bound_to}" if bound_to else "")
+
+
+async def test_a_signed_handshake(server: Server, url: str) -> None:
+    full = await server.new_key("read")
+    async with server.platform.database.reading() as tx:
+        now = int((await server.platform.clock.now(tx)).timestamp() * 1000)
+    good = signed(full, at_ms=now, nonce="first-one", bound_to="127.0.0.1")
+    async with connect(f"{url}?{good}") as ws:
+        assert (await told(ws))["type"] == "welcome"
+    assert (await refusal(f"{url}?{good}"))[1].startswith("This was used before")
+    for wrong, why in (
+        (signed(full, at_ms=now - 301_000, nonce="too-long-ago"), "too old"),
+        (signed(full, at_ms=now + 301_000, nonce="in-the-future"), "too old"),
+        (signed(full, at_ms=now, nonce="elsewhere", bound_to="10.0.0.1"), "another address"),
+        (signed(full, at_ms=now, nonce="short"), "8 to 100"),
+        (signed(full + "x", at_ms=now, nonce="wrong-key"), "signature"),
+        (signed(full, at_ms=now, nonce="changed-1").replace("changed-1", "changed-2"), "signature"),
+        (f"sig=00&key={full[3:13]}", "also says"),
+    ):
+        code, told_why = await refusal(f"{url}?{wrong}")
+        assert code == 1008
+        assert why in told_why
+    assert server.app.state.live.connections.counts.refused["bad_signature"] == 8
+
+
+async def refusal(address: str) -> tuple[int, str]:
+    async with connect(address) as ws:
+        with pytest.raises(ConnectionClosed) as closed:
+            await ws.recv()
+        assert closed.value.rcvd is not None
+        return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+async def test_over_plain_http_on_the_same_cursor(server: Server, url: str) -> None:
+    base = url.replace("ws://", "http://").removesuffix("/ws")
+    headers = {"X-API-Key": server.key}
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=10) as client:
+        await happens(server, 0)
+        async with client.stream("GET", "/api/v3/events/stream", params={"topic": "campaigns", "since": 0}) as stream:
+            lines = stream.aiter_lines()
+            first = await _event(lines)
+            await happens(server, 1)
+            second = await _event(lines)
+        assert [one["data"]["reason"] for one in (first, second)] == ["0", "1"]
+        again = {**headers, "Last-Event-ID": str(first["seq"])}
+        async with client.stream("GET", "/api/v3/events/stream", headers=again) as stream:
+            assert (await _event(stream.aiter_lines()))["seq"] == second["seq"]
+        gone = await client.get("/api/v3/events/stream", params={"since": 10_000})
+        assert (gone.status_code, gone.json()["error"]["code"]) == (410, "log_pruned")
+
+
+async def _event(lines: AsyncIterator[str]) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        async for line in lines:
+            if line.startswith("data: "):
+                found: dict[str, Any] = json.loads(line.removeprefix("data: "))
+                return found
+    raise AssertionError("the stream ended")
+
+
+async def test_who_does_not_read_misses_events_and_sees_it(server: Server, url: str) -> None:
+    """The buffer of one who reads nothing stays small, the others go on, and `prev` tells what to ask for again."""
+    connections = server.app.state.live.connections
+    async with (
+        joined(url, server.key, max_queue=1, compression=None) as slow,
+        joined(url, server.key, compression=None) as other,
+    ):
+        for ws in (slow, other):
+            await ask(ws, type="subscribe", topics=["campaigns"])
+        async with server.platform.database.transaction() as tx:
+            start = (await bus.reach(tx)).head
+        long = "x" * 20_000
+
+        async def fill() -> None:
+            for _ in range(3):
+                async with server.platform.database.transaction() as tx:
+                    now = await server.platform.clock.now(tx)
+                    for _ in range(200):
+                        moved = events.CampaignMoved(campaign_id=7, what="paused", reason=long)
+                        await events.publish(tx, moved, at=now)
+
+        filling = asyncio.create_task(fill())
+        seen = [(await told(other))["seq"] for _ in range(600)]
+        await filling
+        assert seen == list(range(start + 1, start + 601))
+        assert connections.counts.missed > 0
+        had = start
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(1):
+                    had = json.loads(await slow.recv())["seq"]
+        assert had < start + 600
+        await happens(server, 1)
+        after = await told(slow)
+        assert after["prev"] > had
+        answer = await ask(slow, type="subscribe", topics=["campaigns"], since=had)
+        assert answer["recovered"] is True
+        again = [(await told(slow))["seq"] for _ in range(after["seq"] - had)]
+        assert again == list(range(had + 1, after["seq"] + 1))
+
+
+async def test_other_sites_pages_stay_outside(server: Server, url: str) -> None:
+    headers = {"X-API-Key": server.key}
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url, additional_headers=headers, origin=Origin("https://evil.example")):
+            pass
+    assert refused.value.response.status_code == 403
+    async with connect(url, additional_headers=headers, origin=Origin("http://127.0.0.1:8501")) as ws:
+        assert (await told(ws))["type"] == "welcome"
+
+
+async def test_who_says_too_much_is_not_read(server: Server, url: str) -> None:
+    async with joined(url, server.key) as ws:
+        for _ in range(30):
+            await ws.send('{"type":"ping"}')
+        kinds = [(await told(ws))["type"] for _ in range(30)]
+    assert kinds[:20] == ["pong"] * 20
+    assert "error" in kinds[20:]
+
+
+async def test_when_the_process_ends_clients_are_told_when_to_come_back(server: Server) -> None:
+    port = free_port()
+    listening = Listening(server.app, server.platform.settings, host="127.0.0.1", port=port)
+    task = asyncio.create_task(listening.serve())
+    while not listening.started:  # noqa: ASYNC110  uvicorn's own flag
+        await asyncio.sleep(0.01)
+    async with joined(f"ws://127.0.0.1:{port}/ws", server.key) as ws:
+        listening.should_exit = True
+        goodbye = await told(ws)
+        assert (goodbye["type"], goodbye["retry_in_ms"] >= 0) == ("goodbye", True)
+        with pytest.raises(ConnectionClosed) as closed:
+            await ws.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+    await task
