@@ -171,7 +171,7 @@ async def test_a_campaign_under_way_shows_its_progress(server: Server, url: str)
     async with joined(url, server.key) as ws:
         await ask(ws, type="subscribe", topics=[f"campaign:{campaign.id}"])
         await scenes.launched(server.platform, campaign.id)
-        while (one := await told(ws))["type"] != "campaign.progress":
+        while (one := await told(ws))["type"] != "campaign.progress" or not one["data"]["total"]:
             assert one["type"] != "error"
         assert (one["data"]["total"], "seq" in one) == (3, False)
 
