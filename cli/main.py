@@ -9,6 +9,7 @@ from pathlib import Path
 from cli import installation, remote
 from cli.audit import audit_verify
 from cli.canaries import add_go_on, campaigns_canary, campaigns_go_on
+from cli.chats import add_list, add_show, chats_list, chats_show
 from cli.contacts import add_import, contacts_import
 from cli.media import add_get, add_upload, media_delete, media_get, media_list, media_upload
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
@@ -215,6 +216,9 @@ def _parser() -> argparse.ArgumentParser:
     single = group("messages", "messages to one person")
     add_send(add("send", "send one message, and see what becomes of it", messages_send, single))
     add("show", "what became of a message", messages_show, single).add_argument("id", type=int)
+    talks = group("chats", "what was said between a sender and a person")
+    add_list(add("list", "the latest chats", chats_list, talks))
+    add_show(add("show", "the last messages of a chat", chats_show, talks))
     files = group("media", "files that go with messages")
     add_upload(add("upload", "take a file, for messages and templates", media_upload, files))
     add("list", "all files, ours and theirs", media_list, files)

@@ -148,6 +148,17 @@ class MessageReceived(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChatRead(_Event):
+    """Somebody here has read it up to this message."""
+
+    TYPE: ClassVar[str] = "chat.read"
+    SYSTEM: ClassVar[str] = "messages"
+    sender_id: int
+    contact_id: int
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaMoved(_Event):
     """`media.<what>`: waiting (a person sent it, and it is to be fetched), stored, failed, deleted."""
 

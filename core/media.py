@@ -111,6 +111,7 @@ async def remove(tx: Tx, media_id: int, *, at: datetime) -> str | None:
         text("messages.state = 'queued' AND messages.recipient_id IS NULL AND messages.media_id IS NOT NULL"),
         Message.media_id == media_id,
     )
+    waiting = waiting.with_hint(Message, "INDEXED BY ix_messages_with_media", "sqlite")
     if (message_id := (await tx.execute(waiting.limit(1))).scalar()) is not None:
         raise Conflict(f"Message {message_id} is still to be sent with it.", field="media_id")
     if (name := await _template_with(tx, media_id)) is not None:

@@ -25,6 +25,7 @@ _POLL_S = 1.0
 _LOOK_AROUND_S = 10.0
 _SWEEP_S = 3600.0
 _LONGEST_S = 900.0
+_FAILED_AT_ONCE = 500
 _FETCH_BACKOFF_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 21_600.0, 86_400.0)
 _UPLOAD_BACKOFF_S = (2.0, 10.0, 30.0, 120.0)
 _AWAY_S = 600.0  # what hangs on the account is tried again no faster than this
@@ -190,14 +191,15 @@ async def _done(platform: Platform, job: _Job, done: Mapping[str, Any]) -> None:
 
 async def _refused(platform: Platform, job: _Job, refused: SendError) -> None:
     logger.warning("transfer_failed media=%s upload=%s reason=%s", job.file.id, job.is_upload, refused.code)
+    async with platform.database.reading() as tx:
+        wait_s, counts = _pause(job, refused, now=await platform.clock.now(tx))
+    if wait_s is None and job.is_upload:
+        await fail_waiting(platform, job.sender.id, job.file.id, refused.code)
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
         if isinstance(refused, SessionLost | SenderBlocked):
             await _stop_sender(tx, job.sender, refused, now=now)
-        wait_s, counts = _pause(job, refused, now=now)
         if wait_s is None:
-            if job.is_upload:  # messages are locked before their files, as where they leave
-                await fail_waiting(tx, job.sender.id, job.file.id, refused.code, at=now)
             failed = {"state": media_uploads.FAILED, "reason": refused.code}
             await _write_down(tx, job, failed, now=now)
             return
@@ -237,20 +239,27 @@ async def _write_down(tx: Tx, job: _Job, values: Mapping[str, Any], *, now: date
         await publish(tx, moved, at=now)
 
 
-async def fail_waiting(tx: Tx, sender_id: int, media_id: int, reason: str, *, at: datetime) -> None:
-    """The messages that are due and cannot leave without this file."""
+async def fail_waiting(platform: Platform, sender_id: int, media_id: int, reason: str) -> None:
+    """The messages that are due and cannot leave without this file, in short transactions."""
     waiting = (
         select(Message)
         .where(
             text("messages.state = 'queued' AND messages.recipient_id IS NULL AND messages.media_id IS NOT NULL"),
             Message.sender_id == sender_id,
             Message.media_id == media_id,
-            Message.not_before <= at,
         )
+        .with_hint(Message, media_uploads.BY_INDEX, "sqlite")
         .order_by(Message.id)
+        .limit(_FAILED_AT_ONCE)
         .with_for_update()
     )
-    await outbox.fail(tx, (await tx.execute(waiting)).scalars().all(), reason, at=at)
+    while True:
+        async with platform.database.transaction() as tx:
+            now = await platform.clock.now(tx)
+            rows = (await tx.execute(waiting.where(Message.not_before <= now))).scalars().all()
+            await outbox.fail(tx, rows, reason, at=now)
+        if len(rows) < _FAILED_AT_ONCE:
+            return
 
 
 async def look_around(platform: Platform) -> None:
@@ -260,10 +269,11 @@ async def look_around(platform: Platform) -> None:
     for sender_id, media_id in found:
         async with platform.database.transaction() as tx:
             now = await platform.clock.now(tx)
-            if await tx.get(MediaFile, media_id) is None:
-                await fail_waiting(tx, sender_id, media_id, media.LOST, at=now)
-            else:
+            is_there = await tx.get(MediaFile, media_id) is not None
+            if is_there:
                 await media_uploads.ask(tx, sender_id, [media_id], at=now)
+        if not is_there:
+            await fail_waiting(platform, sender_id, media_id, media.LOST)
 
 
 # ---- what runs in a process ---------------------------------------------------------------------------------

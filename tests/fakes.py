@@ -57,6 +57,7 @@ class FakeConnector:
     files: dict[str, bytes] = field(default_factory=dict)
     """By WhatsApp's id, what people sent."""
     fetches: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -86,7 +87,8 @@ class FakeConnector:
     async def templates(self) -> Sequence[AccountTemplate]:
         return self.account_templates
 
-    async def mark_read(self, provider_id: str) -> None: ...
+    async def mark_read(self, provider_id: str) -> None:
+        self.read.append(provider_id)
 
     async def upload_media(self, file: Path, *, mime_type: str, filename: str) -> str:
         if self.transferring:

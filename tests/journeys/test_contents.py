@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 import scenes
 from cli.local import VERIFY_TOKEN
+from cli.main import main
 from connectors import choose
 from core import runs
 from core.bootstrap import Platform, build
@@ -219,6 +220,30 @@ def test_what_people_send_is_fetched_and_given_back(shop: Shop) -> None:
     )
     file = client.media.wait(answers[0].content["media_id"])
     assert client.media.content(file.id).startswith(b"\x89PNG")
+
+
+def test_the_command_line_sends_a_file_and_shows_the_chat(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WAQTOR_URL", shop.process.url)
+    monkeypatch.setenv("WAQTOR_API_KEY", shop.key)
+    monkeypatch.setenv("COLUMNS", "200")
+    shop.says("966501234560", text="The receipt, please")
+    receipt = tmp_path / "receipt.pdf"
+    receipt.write_bytes(b"%PDF-1.4\n")
+    to = ["messages", "send", "--sender", str(shop.sender_id), "--to", "+966501234560"]
+    assert main([*to, "--file", str(receipt), "--caption", "Here it is"]) == 0
+    assert [row["text"] for row in shop.effects()] == ["[receipt.pdf] Here it is"]
+    capsys.readouterr()
+    assert main(["chats", "list", "--unread"]) == 0
+    chat_id = f"{shop.sender_id}-1"
+    assert chat_id in (told := capsys.readouterr().out)
+    assert "[document] Here it is" in told
+    assert main(["chats", "show", chat_id, "--mark-read"]) == 0
+    told = capsys.readouterr().out
+    assert told.index("← The receipt, please") < told.index("→ [document] Here it is")
+    assert main(["chats", "list", "--unread"]) == 0
+    assert "There is no chat" in capsys.readouterr().out
 
 
 def test_a_killed_process_loses_no_file_and_repeats_no_message(shop: Shop) -> None:

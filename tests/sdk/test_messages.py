@@ -55,3 +55,19 @@ def test_a_file_at_once_over_a_socket(socket_client: Client, tmp_path: Path) -> 
     file = socket_client.media.upload(path)
     assert (file.mime_type, file.size) == ("text/plain", 5_500_000)
     assert socket_client.media.content(file.id) == path.read_bytes()
+
+
+async def test_chats(server: Server, waqtor: AsyncClient) -> None:
+    sender = await scenes.a_sender(server.platform)
+    for text in ("one", "two"):
+        message = await waqtor.messages.send(sender.id, text, to="+966501234567")
+        await waqtor.messages.wait(message.id, every_s=0.01)
+    (chat,) = [one async for one in waqtor.chats.list(sender_id=sender.id)]
+    assert chat.last_message is not None
+    assert (chat.unread, chat.window_until, chat.last_message.id) == (0, None, message.id)
+    assert await waqtor.chats.get(chat.id) == await waqtor.chats.mark_read(chat.id, message_id=message.id) == chat
+    page = await waqtor.chats.messages(chat.id, limit=1)
+    assert [one.id for one in page.data] == [message.id]
+    assert (await waqtor.chats.messages(chat.id, cursor=page.previous_cursor)).data == []
+    assert len([one async for one in waqtor.chats.history(chat.id, limit=1)]) == 2
+    assert [one async for one in waqtor.chats.list(unread=True)] == []

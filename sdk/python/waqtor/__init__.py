@@ -4,6 +4,7 @@ from waqtor.api_keys import ApiKey, NewApiKey
 from waqtor.audit import AuditEntry, AuditVerdict
 from waqtor.auth import Me, SignedIn, SignIn
 from waqtor.campaigns import Campaign, Progress, Recipient
+from waqtor.chats import Chat, ChatMessages
 from waqtor.client import AsyncClient, Client
 from waqtor.contacts import Consent, Contact, Identity, Import, ImportPreview, ReadContact, RejectedRow
 from waqtor.errors import (
@@ -38,6 +39,8 @@ __all__ = [
     "AuditEntry",
     "AuditVerdict",
     "Campaign",
+    "Chat",
+    "ChatMessages",
     "Client",
     "Conflict",
     "Consent",

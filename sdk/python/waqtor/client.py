@@ -17,6 +17,7 @@ from waqtor.audit import Audit
 from waqtor.auth import Auth
 from waqtor.campaigns import Campaigns
 from waqtor.canaries import Canaries
+from waqtor.chats import Chats
 from waqtor.contacts import Contacts
 from waqtor.events import EventLog
 from waqtor.media import MediaFiles
@@ -114,6 +115,7 @@ class Client:
         self.canaries = Canaries(self)
         self.messages = Messages(self)
         self.media = MediaFiles(self)
+        self.chats = Chats(self)
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
@@ -192,6 +194,7 @@ class AsyncClient:
         self.canaries = Canaries(self)
         self.messages = Messages(self)
         self.media = MediaFiles(self)
+        self.chats = Chats(self)
         self.events = EventLog(self)
         self.sending = KillSwitch(self)
         self.api_keys = ApiKeys(self)
