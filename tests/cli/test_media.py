@@ -21,7 +21,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
 def file(server: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WAQTOR_URL", server[0])
     monkeypatch.setenv("WAQTOR_API_KEY", server[1])
-    monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "receipt.png"
     path.write_bytes(scenes.PICTURE)
     return path

@@ -227,7 +227,6 @@ def test_the_command_line_sends_a_file_and_shows_the_chat(
 ) -> None:
     monkeypatch.setenv("WAQTOR_URL", shop.process.url)
     monkeypatch.setenv("WAQTOR_API_KEY", shop.key)
-    monkeypatch.setenv("COLUMNS", "200")
     shop.says("966501234560", text="The receipt, please")
     receipt = tmp_path / "receipt.pdf"
     receipt.write_bytes(b"%PDF-1.4\n")
@@ -238,7 +237,7 @@ def test_the_command_line_sends_a_file_and_shows_the_chat(
     assert main(["chats", "list", "--unread"]) == 0
     chat_id = f"{shop.sender_id}-1"
     assert chat_id in (told := capsys.readouterr().out)
-    assert "[document] Here it is" in told
+    assert "Here it is" in told
     assert main(["chats", "show", chat_id, "--mark-read"]) == 0
     told = capsys.readouterr().out
     assert told.index("← The receipt, please") < told.index("→ [document] Here it is")
