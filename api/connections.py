@@ -32,7 +32,8 @@ class Client:
     address: str
     connected_at: float
     """In the loop's time."""
-    topics: set[str] = field(default_factory=set)
+    topics: dict[str, int] = field(default_factory=dict)
+    """Each with the `seq` after which it is followed: what was published before but has not left yet is not for it."""
     latest: dict[str, Prepared] = field(default_factory=dict)
     buckets: tuple[Bucket, ...] = ()
     missed: int = 0
@@ -62,9 +63,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """Of an event its `seq`; None for a state."""
+
     topic: str
     message: Prepared
-    is_state: bool
+    seq: int | None
+
+    def is_for(self, client: Client) -> bool:
+        after = client.topics.get(self.topic)
+        return after is not None and (self.seq is None or self.seq > after)
 
 
 class Connections:
@@ -96,12 +103,12 @@ class Connections:
             for topic in list(client.topics):
                 self.unfollow(client, topic)
 
-    def follow(self, client: Client, topic: str) -> None:
-        client.topics.add(topic)
+    def follow(self, client: Client, topic: str, *, after: int) -> None:
+        client.topics[topic] = after
         self._followers.setdefault(topic, set()).add(client)
 
     def unfollow(self, client: Client, topic: str) -> None:
-        client.topics.discard(topic)
+        client.topics.pop(topic, None)
         client.latest.pop(topic, None)
         if followers := self._followers.get(topic):
             followers.discard(client)
@@ -114,13 +121,13 @@ class Connections:
     def followed(self) -> Iterable[str]:
         return self._followers.keys()
 
-    def publish(self, topic: str, message: Prepared, *, is_state: bool = False) -> None:
-        """To everybody who follows `topic`. Of a state only the newest counts: who is full gets that one later; of
-        anything else a full client misses this one, which it sees by `prev` and asks for again."""
+    def publish(self, topic: str, message: Prepared, *, seq: int | None = None) -> None:
+        """To everybody who follows `topic`; `seq` where it is an event. Of a state only the newest counts: who is full
+        gets that one later. An event a full client misses, sees by `prev`, and asks for again."""
         self.counts.broadcasts += 1
         if topic not in self._followers:
             return
-        self._jobs.append(_Job(topic, message, is_state))
+        self._jobs.append(_Job(topic, message, seq))
         if not self._is_flushing:
             self._is_flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -156,7 +163,12 @@ class Connections:
 
     def _same_for_all(self, jobs: list[_Job], topic: str) -> Iterator[None]:
         joined: dict[int, bytes] = {}
+        oldest = next((job for job in jobs if job.seq is not None), jobs[0])
         for client in tuple(self._followers.get(topic, ())):
+            if not oldest.is_for(client):  # new here, or gone
+                self._write_own(client, jobs)
+                yield
+                continue
             bits = client.socket.window_bits
             data = joined.get(bits)
             if data is None:
@@ -170,9 +182,13 @@ class Connections:
             for client in self._followers.get(job.topic, ()):
                 mine.setdefault(client, []).append(job)
         for client, some in mine.items():
-            bits = client.socket.window_bits
-            self._write(client, b"".join(job.message.frame(bits) for job in some), some)
+            self._write_own(client, some)
             yield
+
+    def _write_own(self, client: Client, jobs: list[_Job]) -> None:
+        bits = client.socket.window_bits
+        if some := [job for job in jobs if job.is_for(client)]:
+            self._write(client, b"".join(job.message.frame(bits) for job in some), some)
 
     def _write(self, client: Client, data: bytes, jobs: list[_Job]) -> None:
         socket = client.socket
@@ -184,7 +200,7 @@ class Connections:
             self.counts.sent += len(jobs)
             return
         for job in jobs:
-            if job.is_state:
+            if job.seq is None:
                 client.latest[job.topic] = job.message
                 self.counts.coalesced += 1
             else:

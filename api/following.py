@@ -76,9 +76,10 @@ class Following:
         finally:
             self._entering -= 1
 
-    def begin(self, topic: str) -> None:
-        """`topic` has its first follower here, who was told `position`."""
-        self._last.setdefault(topic, self.position)
+    def begin(self, topic: str, last: int) -> None:
+        """`last` is an event of `topic`, the newest up to `position`: what follows names it as the one before. Where
+        none is known, `prev` is 0, which nobody takes for a gap."""
+        self._last.setdefault(topic, last)
 
     async def run(self) -> None:
         """For ever."""
@@ -123,7 +124,7 @@ class Following:
         for topic in topics.of(event):
             if self._connections.is_followed(topic):
                 prev = self._last.get(topic, 0)
-                self._connections.publish(topic, told(event, topic, prev=prev))
+                self._connections.publish(topic, told(event, topic, prev=prev), seq=event.seq)
                 self._last[topic] = event.seq
             else:
                 self._last.pop(topic, None)
@@ -152,7 +153,7 @@ class Following:
             begun = time.monotonic()
             try:
                 await self._publish_progress()
-            except Exception:
+            except Exception:  # the database may be restarting; the next look is soon
                 logger.exception("progress_stalled")
             pause_s = max(_PROGRESS_S, (time.monotonic() - begun) * _PROGRESS_SHARE)
 
@@ -173,7 +174,7 @@ class Following:
                         "data": data,
                         "timestamp": milliseconds(now),
                     }
-                    self._connections.publish(topic, Prepared(orjson.dumps(state)), is_state=True)
+                    self._connections.publish(topic, Prepared(orjson.dumps(state)))
 
     def _followed_campaigns(self) -> Collection[int]:
         return {

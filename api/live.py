@@ -83,13 +83,13 @@ async def _stream(request: Request, live: Live, wanted: frozenset[str], after: i
                 yield b": still here\n\n"
                 await live.following.beyond(cursor, within_s=_QUIET_S)
             try:
-                await live.entrance.recognise(principal)
+                principal = await live.entrance.recognise(principal)
             except NotSignedIn:
                 return
             for event in await live.logged(cursor):
                 cursor = event.seq
                 for topic in topics.of(event):
-                    if topic in wanted:
+                    if topic in wanted and allows(principal, topics.permission(topic)):
                         data = orjson.dumps(envelope(event, topic))
                         yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), data)
 

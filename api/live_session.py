@@ -120,7 +120,7 @@ class Session:
         async def run() -> None:
             try:
                 await work
-            except Exception:
+            except Exception:  # the client comes back and resumes; why it had to is in the log
                 logger.exception("live_failed")
                 self._client.socket.close(1011, "Something went wrong here, not in your message.")
             finally:
@@ -142,14 +142,13 @@ class Session:
             else:
                 require(principal, topics.permission(topic))
                 wanted[topic] = None
-        if len(self._client.topics | wanted.keys()) > _MOST_TOPICS:
+        if len(self._client.topics.keys() | wanted.keys()) > _MOST_TOPICS:
             raise Invalid(f"One connection may follow {_MOST_TOPICS} topics.", field="topics")
         return list(wanted)
 
     def _follow(self, wanted: list[str], said: Subscribe, *, since: int, recovered: bool) -> None:
         for topic in wanted:
-            self._live.following.begin(topic)
-            self._live.connections.follow(self._client, topic)
+            self._live.connections.follow(self._client, topic, after=self._live.following.position)
         self._tell_subscribed(said, seq=since, recovered=recovered)
 
     def _tell_subscribed(self, said: Subscribe, *, seq: int, recovered: bool, also: list[str] | None = None) -> None:
@@ -171,23 +170,28 @@ class Session:
         for topic in wanted:  # a second subscription to the same: what comes meanwhile comes by this one
             self._live.connections.unfollow(self._client, topic)
         self._tell_subscribed(said, seq=since, recovered=True, also=wanted)
-        prev = dict.fromkeys(wanted, since)
+        last: dict[str, int] = {}
         cursor = since
         while cursor < following.position:
-            for event in await self._live.logged(cursor):
+            events = await self._live.logged(cursor)
+            if not events or events[0].seq != cursor + 1:
+                raise LookupError(f"the log was pruned behind {cursor} meanwhile")
+            for event in events:
                 if event.seq > following.position:
                     break
                 for topic in topics.of(event):
-                    if topic in prev:
+                    if topic in wanted and allows(self._client.principal, topics.permission(topic)):
                         await self._room()
-                        self._live.connections.tell(self._client, told(event, topic, prev=prev[topic]))
-                        prev[topic] = event.seq
+                        self._live.connections.tell(self._client, told(event, topic, prev=last.get(topic, since)))
+                        last[topic] = event.seq
                 cursor = event.seq
             if not self._client.socket.is_open:
                 return
         for topic in wanted:
-            following.begin(topic)
-            self._live.connections.follow(self._client, topic)
+            if allows(self._client.principal, topics.permission(topic)):  # who they are may have changed meanwhile
+                self._live.connections.follow(self._client, topic, after=following.position)
+                if topic in last:
+                    following.begin(topic, last[topic])
 
     async def _room(self) -> None:
         """Until the client has read some: it must not lose here what it came back for."""

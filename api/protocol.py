@@ -211,7 +211,7 @@ class WebSocket(asyncio.Protocol):
             await self._config.loaded_app(scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except Exception:
+        except Exception:  # the last place that can say goodbye
             logger.exception("websocket_failed")
             if self._is_open:
                 self.close(1011, "Something went wrong here, not in your message.")

@@ -15,6 +15,7 @@ from websockets.typing import Origin
 
 import scenes
 from api.app import Server as Listening
+from api.frames import Prepared
 from cli.local import free_port
 from core import apikeys, bus, events, handshakes
 from core.handshakes import Signed
@@ -82,7 +83,8 @@ async def test_who_was_away_gets_what_was_missed_without_gap_or_repetition(serve
         await ask(ws, type="subscribe", topics=["campaigns"])
         await happens(server, 0)
         since = (await told(ws))["seq"]
-    busy = asyncio.create_task(_go_on(server, 1, 120))
+    await happens(server, 1)
+    busy = asyncio.create_task(_go_on(server, 2, 120))
     await asyncio.sleep(0.1)
     async with joined(url, server.key) as ws:
         answer = await ask(ws, type="subscribe", topics=["campaigns"], since=since)
@@ -96,6 +98,32 @@ async def test_who_was_away_gets_what_was_missed_without_gap_or_repetition(serve
 async def _go_on(server: Server, first: int, end: int) -> None:
     for number in range(first, end):
         await happens(server, number)
+
+
+async def test_what_was_published_before_one_followed_is_not_told_again(server: Server, url: str) -> None:
+    """It may wait to be written when somebody new follows, who was told a later position."""
+    connections = server.app.state.live.connections
+    async with joined(url, server.key) as ws:
+        (client,) = connections.clients
+        connections.follow(client, "campaigns", after=0)
+        connections.publish("campaigns", Prepared(b'{"seq":5}'), seq=5)
+        connections.follow(client, "campaigns", after=5)
+        connections.publish("campaigns", Prepared(b'{"seq":6}'), seq=6)
+        assert (await told(ws))["seq"] == 6
+        connections.publish("campaigns", Prepared(b'{"seq":7}'), seq=7)
+        connections.publish("contacts", Prepared(b'{"seq":8}'), seq=8)
+        assert (await told(ws))["seq"] == 7
+
+
+async def test_other_topics_events_are_no_gap_to_who_resumes(server: Server, url: str) -> None:
+    async with joined(url, server.key) as other, joined(url, server.key) as ws:
+        since = (await ask(ws, type="subscribe", topics=["campaign:8"]))["seq"]
+        await ask(ws, type="unsubscribe", topics=["campaign:8"])
+        await happens(server, 0, campaign=7)
+        await ask(other, type="subscribe", topics=["campaign:8"])
+        assert (await ask(ws, type="subscribe", topics=["campaign:8"], since=since))["seq"] == since
+        await happens(server, 1, campaign=8)
+        assert (await told(ws))["prev"] <= since
 
 
 async def test_where_the_log_does_not_reach_it_says_so(server: Server, url: str) -> None:
