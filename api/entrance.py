@@ -157,9 +157,10 @@ class Entrance:
         return await admit(request)
 
     async def _by_ticket(self, ticket: str) -> Principal:
-        async with self._platform.database.transaction() as tx:
+        async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
-            about = await handshakes.by_ticket(tx, self._platform.key, ticket, at=now)
+        about = handshakes.by_ticket(self._platform.key, ticket, at=now)
+        await self._spend(f"ticket:{about['jti']}")
         return await self.recognise(
             Principal(kind=about["kind"], id=about["id"], may=frozenset(), has="", sign_in_id=about["sign_in"])
         )
@@ -176,9 +177,15 @@ class Entrance:
             signature=query["sig"],
             bound_to=query.get("ip", ""),
         )
-        async with self._platform.database.transaction() as tx:
+        async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
-            return program(await handshakes.by_signature(tx, said, address=address, at=now))
+            key = await handshakes.by_signature(tx, said, address=address, at=now)
+        await self._spend(f"{key.id}:{said.nonce}")
+        return program(key)
+
+    async def _spend(self, word: str) -> None:
+        async with self._platform.database.transaction() as tx:
+            await handshakes.spend(tx, word, at=await self._platform.clock.now(tx))
 
 
 def _as_request(connection: HTTPConnection) -> Request:

@@ -47,7 +47,8 @@ def signature(secret: str, text: bytes) -> str:
 
 
 async def by_signature(tx: Tx, said: Signed, *, address: str, at: datetime) -> ApiKey:
-    """The key it is signed with; the nonce is spent. Raises `NotSignedIn`."""
+    """The key it is signed with. Only looks: who cannot sign takes no lock. `spend` its nonce before it counts. Raises
+    `NotSignedIn`."""
     key = await apikeys.by_prefix(tx, said.key, address=address, at=at)
     kept = key.key_hash if key else secrets.token_hex(32)
     expected = hmac.new(kept.encode(), said.text, hashlib.sha256).hexdigest()
@@ -59,7 +60,6 @@ async def by_signature(tx: Tx, said: Signed, *, address: str, at: datetime) -> A
         raise NotSignedIn("The signature is for another address.", field="ip")
     if len(said.nonce) not in _NONCE_LENGTH:
         raise NotSignedIn("A nonce has 8 to 100 characters.", field="nonce")
-    await _spend(tx, f"{key.id}:{said.nonce}", until=at + 2 * CLOCKS_APART)
     return key
 
 
@@ -69,23 +69,23 @@ def ticket(key: MasterKey, about: Mapping[str, Any], *, at: datetime) -> str:
     return jwt.encode(said, _signing_key(key), algorithm=_ALGORITHM)
 
 
-async def by_ticket(tx: Tx, key: MasterKey, given: str, *, at: datetime) -> Mapping[str, Any]:
-    """What the ticket is about; it is spent. Raises `NotSignedIn`."""
+def by_ticket(key: MasterKey, given: str, *, at: datetime) -> Mapping[str, Any]:
+    """What the ticket is about. `spend` its `jti` before it counts. Raises `NotSignedIn`."""
     try:
         said: dict[str, Any] = jwt.decode(given, _signing_key(key), algorithms=[_ALGORITHM], options=_BY_OUR_CLOCK)
-        ends, name = int(said["exp"]), str(said["jti"])
+        ends, _ = int(said["exp"]), str(said["jti"])
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise NotSignedIn("This ticket is not ours.", field="ticket") from None
     if ends <= at.timestamp():
         raise NotSignedIn("This ticket has expired.", field="ticket")
-    await _spend(tx, f"ticket:{name}", until=at + TICKET_LASTS)
     return said
 
 
-async def _spend(tx: Tx, word: str, *, until: datetime) -> None:
+async def spend(tx: Tx, word: str, *, at: datetime) -> None:
+    """It is good once. Raises `NotSignedIn` for one that was spent."""
     try:
         async with tx.begin_nested():
-            tx.add(Nonce(word=hashlib.sha256(word.encode()).hexdigest(), until=until))
+            tx.add(Nonce(word=hashlib.sha256(word.encode()).hexdigest(), until=at + 2 * CLOCKS_APART))
     except IntegrityError:
         raise NotSignedIn("This was used before: it is good once.", field="nonce") from None
 
