@@ -97,15 +97,17 @@ class Live:
             self.connections.remove(client)
             session.end()
 
-    async def state(self) -> StateData:
+    async def state(self, principal: Principal) -> StateData:
+        """Senders by name only for who may look at them."""
         async with self._platform.database.reading() as tx:
             rows = await senders.listed(tx, after=0, limit=100)
+        sees_senders = allows(principal, "senders.read")
         is_ready = any(one.state == senders.ACTIVE for one in rows)
         return StateData(
             status="connected" if is_ready else "disconnected",
             ready=is_ready,
             authenticated=bool(rows),
-            senders=[SenderState(id=one.id, name=one.name, state=one.state) for one in rows],
+            senders=[SenderState(id=one.id, name=one.name, state=one.state) for one in rows if sees_senders],
         )
 
     def milliseconds(self) -> int:

@@ -34,6 +34,7 @@ from api.live_bodies import (
 from core import bus
 from core.bus import Logged
 from core.errors import Invalid, WaqtorError
+from core.principals import Principal
 
 SERVER = "WaQtor WebSocket Server v3"
 ROOM_S = 0.05
@@ -50,7 +51,7 @@ class House(Protocol):
 
     def milliseconds(self) -> int: ...
 
-    async def state(self) -> StateData: ...
+    async def state(self, principal: Principal) -> StateData: ...
 
     async def reach(self) -> bus.Reach: ...
 
@@ -72,7 +73,7 @@ class Session:
 
     async def welcome(self) -> None:
         self._tell(Welcome(timestamp=self._wall(), server=SERVER, seq=self._live.following.position))
-        self._tell(SessionState(timestamp=self._wall(), data=await self._live.state()))
+        self._tell(SessionState(timestamp=self._wall(), data=await self._live.state(self._client.principal)))
 
     def heard(self, payload: bytes) -> None:
         """Called by the connection for each text message."""
@@ -205,7 +206,9 @@ class Session:
         self._tell(Unsubscribed(id=said.id, timestamp=self._wall(), topics=sorted(self._client.topics)))
 
     async def _tell_state(self, said: GetState) -> None:
-        self._tell(SessionState(id=said.id, timestamp=self._wall(), data=await self._live.state()))
+        self._tell(
+            SessionState(id=said.id, timestamp=self._wall(), data=await self._live.state(self._client.principal))
+        )
 
     def _wall(self) -> int:
         return self._live.milliseconds()

@@ -172,6 +172,11 @@ async def test_as_in_2_3_0(server: Server, url: str) -> None:
 
 
 async def test_only_what_one_may_see(server: Server, url: str) -> None:
+    await scenes.a_sender(server.platform)
+    for scope, names in (("read", ["shop"]), ("write", [])):
+        async with joined(url, await server.new_key(scope)) as ws:
+            state = await ask(ws, type="get_state")
+            assert [one["name"] for one in state["data"]["senders"]] == names
     async with joined(url, await server.new_key("write")) as ws:
         answer = await ask(ws, type="subscribe", topics=["campaigns"])
         assert (answer["type"], answer["code"]) == ("error", "not_allowed")
