@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from connectors.cloud_http import GuardedSession
-    from core.ports import Connector, Jobs, SenderConfig
+    from core.ports import Connector, Jobs, Poster, SenderConfig
     from core.settings import Settings
 
 
@@ -39,6 +39,14 @@ class CloudConnectors:
 
 def jobs(settings: Settings) -> Jobs:
     from connectors.jobs import PrefectJobs
+    from core import service_credentials
 
-    auth = settings.prefect_auth.get_secret_value() if settings.prefect_auth else None
-    return PrefectJobs(settings.prefect_api_url, auth=auth)
+    return PrefectJobs(settings.prefect_api_url, auth=service_credentials.for_prefect(settings))
+
+
+def poster(settings: Settings) -> Poster:
+    """Inside a running loop; whoever asked for it closes it."""
+    from connectors.posting import Posting
+
+    proxy = settings.webhook_proxy
+    return Posting(settings.webhook_rules, proxy=proxy.get_secret_value() if proxy else None)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from sqlalchemy import select, update
 
+from core import notices, notifications
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound, NotSignedIn
 from core.events import ApiKeyMoved, publish
@@ -29,6 +30,7 @@ OUR_SERVICES = ("api", "flows")
 
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _PREFIX_BYTES = 5
+_LONGEST_PREFIX = 16
 _SECRET_BYTES = 32  # of such length a plain hash is as good as a slow one: nobody guesses it
 _NOBODY = hashlib.sha256(b"").hexdigest()
 _HINT = "Send the header Authorization: Bearer wq_… with a key made by: waqtor keys create"
@@ -79,6 +81,7 @@ async def create(
     tx.add(row)
     await tx.flush()
     await publish(tx, ApiKeyMoved(api_key_id=row.id, what="created"), at=at)
+    await notifications.tell(tx, notices.key_made(row), at=at)
     return Created(row=row, full=f"wq_{prefix}_{secret}")
 
 
@@ -86,16 +89,14 @@ async def authenticate(tx: Tx, full: str, *, address: str = "", at: datetime) ->
     """The key that is valid now and from there; raises `NotSignedIn`, which tells why only to who holds the secret."""
     mark, _, rest = full.partition("_")
     prefix, _, secret = rest.partition("_")
-    row = None
-    if mark == "wq" and prefix.isascii() and prefix.isalnum() and len(prefix) <= 16:
-        row = (await tx.execute(select(ApiKey).where(ApiKey.prefix == prefix))).scalar()
+    row = await _look_up(tx, prefix) if mark == "wq" else None
     if not hmac.compare_digest(_hash(secret), row.key_hash if row else _NOBODY) or row is None:
         raise NotSignedIn("This API key is not known.", hint=_HINT)
     if row.revoked_at is not None:
         raise NotSignedIn("This API key was revoked.", hint=_HINT)
     if row.expires_at is not None and row.expires_at <= at:
         raise NotSignedIn("This API key has expired.", hint=_HINT)
-    if row.addresses and not _within(address, row.addresses):
+    if not is_taken_from(row, address):
         raise NotSignedIn(
             "This API key is not taken from this address.", hint="Behind a proxy: is it among trusted_proxies?"
         )
@@ -104,16 +105,27 @@ async def authenticate(tx: Tx, full: str, *, address: str = "", at: datetime) ->
 
 async def by_prefix(tx: Tx, prefix: str, *, address: str, at: datetime) -> ApiKey | None:
     """The key of that prefix where it is valid now and from there. Not yet who asks: that takes its secret."""
-    row = (await tx.execute(select(ApiKey).where(ApiKey.prefix == prefix))).scalar()
-    if row is None or not _counts(row, at=at) or (row.addresses and not _within(address, row.addresses)):
+    row = await _look_up(tx, prefix)
+    if row is None or not _counts(row, at=at) or not is_taken_from(row, address):
         return None
     return row
+
+
+async def _look_up(tx: Tx, prefix: str) -> ApiKey | None:
+    """What cannot be a prefix the database is not asked for: PostgreSQL takes no NUL."""
+    if not (prefix.isascii() and prefix.isalnum() and len(prefix) <= _LONGEST_PREFIX):
+        return None
+    return (await tx.execute(select(ApiKey).where(ApiKey.prefix == prefix))).scalar()
 
 
 async def valid(tx: Tx, ids: Collection[int], *, at: datetime) -> Mapping[int, ApiKey]:
     """Those of `ids` that count now, by id."""
     rows = (await tx.execute(select(ApiKey).where(ApiKey.id.in_(ids)))).scalars()
     return {row.id: row for row in rows if _counts(row, at=at)}
+
+
+def is_taken_from(row: ApiKey, address: str) -> bool:
+    return not row.addresses or _within(address, row.addresses)
 
 
 def _counts(row: ApiKey, *, at: datetime) -> bool:
@@ -136,6 +148,7 @@ async def revoke(tx: Tx, key_id: int, *, at: datetime) -> ApiKey:
     if row.revoked_at is None:
         row.revoked_at = at
         await publish(tx, ApiKeyMoved(api_key_id=row.id, what="revoked"), at=at)
+        await notifications.tell(tx, notices.key_revoked(row), at=at)
     return row
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Table, func, insert, literal, select, text, tuple_, update
 
-from core import backup_files, campaigns, planning, schema, senders
+from core import backup_files, campaigns, delivery_rows, notices, notifications, planning, schema, senders
 from core.database import Database, DatabaseClock, Tx, is_postgres
 from core.errors import Conflict, Invalid, MasterKeyWrong
 from core.events import CampaignMoved, publish
 from core.keys import MasterKey
-from core.models import Base, Campaign, Installation, Message, Recipient, Sender, SignIn, UserLink, UtcDateTime
+from core.models import Base, Campaign, Installation, Message, Recipient, Sender, SignIn, UserLink, UtcDateTime, Webhook
 from core.settings import Settings
 
 _KIND = "waqtor-backup"
@@ -217,25 +217,29 @@ async def _make_safe(tx: Tx) -> tuple[int, int]:
     await _sign_out(tx, now)
     paused = (await tx.execute(select(Sender).where(Sender.state == senders.ACTIVE))).scalars().all()
     for sender in paused:
-        await senders.move(tx, sender, senders.PAUSED, reason=RESTORED, at=now)
+        await senders.move(tx, sender, senders.PAUSED, reason=RESTORED, quietly=True, at=now)
     await tx.execute(update(Installation).values(jobs_mark=None))  # the orchestrator remembers what came after
     for campaign in (await tx.execute(select(Campaign).where(Campaign.state == campaigns.SCHEDULED))).scalars().all():
-        await campaigns.pause(tx, campaign.id, reason=RESTORED, at=now)
+        await campaigns.pause(tx, campaign.id, reason=RESTORED, quietly=True, at=now)
     started = select(Campaign).where(Campaign.state.in_((*campaigns.UNDER_WAY, campaigns.PAUSED)))
     doubtful = 0
     for campaign in (await tx.execute(started)).scalars().all():
         if campaign.state in campaigns.UNDER_WAY:
-            await campaigns.pause(tx, campaign.id, reason=RESTORED, at=now)
+            await campaigns.pause(tx, campaign.id, reason=RESTORED, quietly=True, at=now)
         campaign.run_token = campaign.run_until = None
         campaign.wave = campaign.held_until = None  # nobody waits for the canary any more
         while await planning.plan_chunk(tx, campaign.id, at=now):
             pass
         doubtful += await _doubt(tx, campaign.id, now=now)
+    resting = {"is_enabled": False, "disabled_reason": delivery_rows.RESTORED, "disabled_at": now}
+    await tx.execute(update(Webhook).where(Webhook.is_enabled).values(**resting))
     single = update(Message).where(Message.state == "queued", Message.recipient_id.is_(None))
     waited = await tx.execute(
         single.values(state="unknown", reason=RESTORED, settled_at=now).execution_options(synchronize_session=False)
     )
     doubtful += int(waited.rowcount)  # type: ignore[attr-defined]
+    told = notices.backup_restored(senders=len(paused), unknown=doubtful, at=now)
+    await notifications.tell(tx, told, at=now)
     return len(paused), doubtful
 
 

@@ -1,6 +1,7 @@
 """Reading the event log: in order, every committed event, whoever wrote it and in whatever order they committed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, text, update
 
+from core import sqlite
 from core.database import Database, Tx, is_postgres
 from core.models import Event, EventLog
 
@@ -18,6 +20,8 @@ CHANNEL = "waqtor_events"
 
 _RELAY_LOCK = 7_726_002
 _PRUNE_BATCH = 5_000
+_LOOK_S = 0.02
+"""How late an event of another process may be seen on SQLite, which calls nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,13 @@ async def number(tx: Tx) -> int:
     return int(result.scalar() or 0)
 
 
+async def number_all(database: Database) -> None:
+    """What is committed by now gets its number, where that is left to readers."""
+    if database.is_postgres:
+        async with database.transaction() as tx:
+            await number(tx)
+
+
 async def since(tx: Tx, seq: int, *, limit: int = 500) -> Sequence[Logged]:
     rows = await tx.execute(
         select(Event.seq, Event.type, Event.topic, Event.data, Event.at)
@@ -82,10 +93,8 @@ async def since(tx: Tx, seq: int, *, limit: int = 500) -> Sequence[Logged]:
 
 
 async def next_batch(database: Database, seq: int, *, limit: int = 500) -> Sequence[Logged]:
-    """What is committed by now and comes after `seq`, numbered first where that is left to readers."""
-    if database.is_postgres:
-        async with database.transaction() as tx:
-            await number(tx)
+    """What is committed by now and comes after `seq`."""
+    await number_all(database)
     async with database.reading() as tx:
         return await since(tx, seq, limit=limit)
 
@@ -102,9 +111,26 @@ async def follow(database: Database, seq: int, *, poll_s: float = 0.05) -> Async
 
 
 @asynccontextmanager
-async def calls(database: Database, *, at_least_each_s: float) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """PostgreSQL only: a function that waits until there may be more events. A call that comes between two waits
-    ends the second at once. Raises `ConnectionError` when the connection that listens has gone."""
+async def calls(
+    database: Database, *, at_least_each_s: float, channel: str = CHANNEL
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """A function that waits until there may be more events (or what else `channel` is about), whichever process wrote
+    them. What comes between two waits ends the second at once. Raises `ConnectionError` when the connection that
+    listens has gone."""
+    if not database.is_postgres:
+        changes = sqlite.Changes(database.engine.url.database or "")
+
+        async def look() -> None:
+            until = time.monotonic() + at_least_each_s
+            await asyncio.sleep(_LOOK_S)  # first: a busy file would be read without a pause
+            while not changes.are_there() and time.monotonic() < until:  # noqa: ASYNC110  nobody calls
+                await asyncio.sleep(_LOOK_S)
+
+        try:
+            yield look
+        finally:
+            changes.close()
+        return
     called = asyncio.Event()
     async with database.engine.connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
@@ -120,12 +146,12 @@ async def calls(database: Database, *, at_least_each_s: float) -> AsyncIterator[
             if driver.is_closed():
                 raise ConnectionError("the connection that listens has gone")
 
-        await driver.add_listener(CHANNEL, call)
+        await driver.add_listener(channel, call)
         try:
             yield wait
         finally:
             if not driver.is_closed():
-                await driver.remove_listener(CHANNEL, call)
+                await driver.remove_listener(channel, call)
 
 
 async def prune(database: Database, *, before: datetime) -> int:

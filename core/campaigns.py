@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 
-from core import audiences, canaries, consents, occurrences, quiet, senders, templates
+from core import audiences, canaries, consents, notices, notifications, occurrences, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
+from core.listing import Order, some
 from core.models import Campaign, Contact, Occurrence, Recipient, Sender
 from core.variants import check as check_variants
 from core.variants import holdout, save_all, template_ids
@@ -100,9 +101,9 @@ async def get(tx: Tx, campaign_id: int, *, lock: bool = False) -> Campaign:
 
 
 async def listed(
-    tx: Tx, *, after: int, limit: int, state: str | None = None, name: str | None = None
+    tx: Tx, *, after: int, limit: int, order: Order = "oldest", state: str | None = None, name: str | None = None
 ) -> Sequence[Campaign]:
-    query = select(Campaign).where(Campaign.id > after).order_by(Campaign.id).limit(limit)
+    query = some(select(Campaign), Campaign.id, after=after, limit=limit, order=order)
     if state is not None:
         query = query.where(Campaign.state == state)
     if name is not None:
@@ -179,12 +180,15 @@ async def rest(tx: Tx, campaign: Campaign, *, reason: str = "", at: datetime) ->
     await publish(tx, CampaignMoved(campaign_id=campaign.id, what=what, reason=reason), at=at)
 
 
-async def pause(tx: Tx, campaign_id: int, *, reason: str = "", at: datetime) -> Campaign:
-    """No intent commits after this does; what is under way ends as it ends."""
+async def pause(tx: Tx, campaign_id: int, *, reason: str = "", quietly: bool = False, at: datetime) -> Campaign:
+    """No intent commits after this does; what is under way ends as it ends. `quietly`: whoever asked for it knows, and
+    nobody is told; otherwise `reason` is a code."""
     campaign = await get(tx, campaign_id, lock=True)
     move(campaign, PAUSED)
     campaign.state_reason = reason
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="paused", reason=reason), at=at)
+    if not quietly:
+        await notifications.tell(tx, notices.campaign_paused(campaign, at=at), at=at)
     return campaign
 
 

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, text
 
+from core import delivery_rows
 from core.database import Tx, is_postgres
 from core.models import Event
 
@@ -250,6 +251,10 @@ class SenderMoved(_Event):
     state: str
     reason: str = ""
 
+    @property
+    def topic(self) -> str:
+        return f"sender:{self.sender_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateSaved(_Event):
@@ -290,13 +295,66 @@ class ApiKeyMoved(_Event):
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookMoved(_Event):
+    """`webhook.<what>`: created, changed, rotated, enabled, disabled, removed; failing (the reason is how far it is on
+    the way to being disabled, in percent), exhausted, secret_expiring (the reason is when), recovered."""
+
+    SYSTEM: ClassVar[str] = "system"
+    webhook_id: int
+    what: str
+    reason: str = ""
+
+    @property
+    def type(self) -> str:
+        return f"webhook.{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRaised(_Event):
+    TYPE: ClassVar[str] = "notification.new"
+    SYSTEM: ClassVar[str] = "notifications"
+    notification_id: int
+    permission: str
+    """Who has it may know of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationsSeen(_Event):
+    """`notification.<what>`: read, unread, dismissed by one user or key (`user:3`); nobody else's business."""
+
+    SYSTEM: ClassVar[str] = "notifications"
+    what: str
+    principal: str
+    notification_ids: Sequence[int]
+
+    @property
+    def type(self) -> str:
+        return f"notification.{self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationWithdrawn(_Event):
+    """From everybody."""
+
+    TYPE: ClassVar[str] = "notification.withdrawn"
+    SYSTEM: ClassVar[str] = "notifications"
+    notification_ids: Sequence[int]
+    permission: str
+
+
 async def publish(tx: Tx, happened: _Event, *, at: datetime) -> None:
-    """Append to the log; it exists if and only if the transaction commits."""
-    row = {"type": happened.type, "topic": happened.topic, "data": asdict(happened), "at": at}
-    if not is_postgres(tx):
+    """Append to the log, and for the endpoints that ask for it; both exist if and only if the transaction commits."""
+    data = asdict(happened)
+    row = {"type": happened.type, "topic": happened.topic, "data": data, "at": at}
+    told: str | None
+    if is_postgres(tx):
+        # Also takes the lock that whoever changes the endpoints needs alone, until our commit (core/webhooks.py).
+        told = (await tx.execute(insert(Event).values(row).returning(func.waqtor_webhooks()))).scalar_one()
+    else:
         # The write lock is ours since BEGIN IMMEDIATE, so the next number is nobody else's and a rollback
         # takes it back: gapless. On PostgreSQL the relay numbers after the commit (core/bus.py).
-        row["seq"] = (
-            await tx.execute(text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head"))
-        ).scalar_one()
-    await tx.execute(insert(Event).values(row))
+        numbered = text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head, webhooks")
+        row["seq"], told = (await tx.execute(numbered)).one()
+        await tx.execute(insert(Event).values(row))
+    await delivery_rows.write(tx, told, happened.type, data, at=at)

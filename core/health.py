@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import pacing, senders
+from core import notices, notifications, pacing, senders
 from core.bootstrap import Platform
 from core.database import Tx
 from core.models import Message, Sender
@@ -37,9 +37,11 @@ async def check(platform: Platform, sender_id: int) -> SenderHealth:
         await connector.close()
     async with platform.database.transaction() as tx:
         sender = await senders.get(tx, sender_id, lock=True)
-        sender.checked_at = await platform.clock.now(tx)
+        now = sender.checked_at = await platform.clock.now(tx)
         if told.ok:
-            sender.tier, sender.quality = told.tier, told.quality
+            was, sender.tier, sender.quality = sender.quality, told.tier, told.quality
+            if (notice := notices.quality_fell(sender, was, at=now)) is not None:
+                await notifications.tell(tx, notice, at=now)
     return told
 
 

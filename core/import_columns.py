@@ -20,7 +20,7 @@ _ALSO_CALLED = {
     "name": "full name|customer name|contact name|الاسم|اسم|الاسم الكامل|اسم العميل",
     "language": "lang|اللغة|لغة",
     "timezone": "time zone|tz|المنطقة الزمنية|التوقيت",
-    "tags": "tag|groups|group|المجموعات|المجموعة|الوسوم|وسوم",
+    "tags": "tag|groups|group|المجموعات|المجموعة|الوسوم|وسوم|الوسم|وسم|التصنيف|التصنيفات|تصنيف",
     "opted_out": "opted out|opt out|unsubscribed|ألغى الاشتراك|إلغاء الاشتراك",
 }
 _FIELD_BY_NAME = {field.replace("_", " "): field for field in FIELDS} | {
@@ -44,15 +44,23 @@ class Rejected:
 class Columns:
     """`mapping` says of columns where they go: a field, `attributes.<name>`, or "" for nowhere. Of the others those
     named like a field, in English or Arabic, go there, and each further one becomes an attribute of its name.
-    `country` is that of numbers without a +; `kinds` are those of attributes. Raises `Invalid`."""
+    `country` is that of numbers without a +; `kinds` are those of attributes; `tags` everybody gets. Raises
+    `Invalid`."""
 
     def __init__(
-        self, heading: Sequence[str], mapping: Mapping[str, str], *, country: str, kinds: Mapping[str, str]
+        self,
+        heading: Sequence[str],
+        mapping: Mapping[str, str],
+        *,
+        country: str,
+        kinds: Mapping[str, str],
+        tags: Sequence[str] = (),
     ) -> None:
         check_mapping(mapping)
         if unknown := [name for name in mapping if name not in heading]:
             raise Invalid(f"The file has no column {unknown[0]!r}.", field="mapping", hint=_named(heading))
         self.country = country
+        self._tags = tuple(tags)
         self._kinds = {name: kind for name, kind in kinds.items() if kind != "text"}
         self.places = {name: mapping[name] for name in heading if name in mapping}
         for name in (*FIELDS, *heading):  # one named exactly like a field comes before one of a similar name
@@ -103,7 +111,7 @@ class Columns:
             phone=phone,
             name=said.get("name", "")[:_MAX_NAME],
             language=said.get("language", "")[:_MAX_LANGUAGE] or None,
-            tags=tuple(tag.strip()[:_MAX_TAG] for tag in re.split("[;؛]", said.get("tags", "")) if tag.strip()),
+            tags=tuple(dict.fromkeys((*tags_in(said.get("tags", "")), *self._tags))),
             timezone=timezone or None,
             opted_out=opted_out,
             attributes=attributes,
@@ -112,6 +120,11 @@ class Columns:
     def _of_its_kind(self, name: str, value: str) -> str:
         kind = self._kinds.get(name)
         return value if kind is None else convert(kind, value, name=name)
+
+
+def tags_in(text: str) -> list[str]:
+    """As they are written in a field, with a semicolon between two."""
+    return list(dict.fromkeys(tag.strip()[:_MAX_TAG] for tag in re.split("[;؛]", text) if tag.strip()))
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from sqlalchemy import or_, select, update
 
-from core import attributes, consents, contacts, import_files, imports, kept_files
+from core import attributes, consents, contacts, import_files, imports, kept_files, notices, notifications
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.database import Tx, is_passing
@@ -103,7 +103,8 @@ class Run:
         async with self._platform.database.reading() as tx:
             kinds = await attributes.kinds(tx)
         table = await asyncio.to_thread(self._files.enter_context, import_files.opened(path, job.format))
-        columns = Columns(table.heading, job.mapping, country=job.country or settings.default_country, kinds=kinds)
+        country = job.country or settings.default_country
+        columns = Columns(table.heading, job.mapping, country=country, kinds=kinds, tags=job.tags)
         await asyncio.to_thread(_skip, table.rows, job.rows)
         return map(columns.read, table.rows)
 
@@ -153,7 +154,9 @@ class Run:
             else:
                 job.state = imports.FAILED
                 await imports.append(tx, job.id, [Rejected(job.rows + 1, imports.FILE, self._broken.message)])
-            job.finished_at = await self._platform.clock.now(tx)
+            now = job.finished_at = await self._platform.clock.now(tx)
+            if job.rejected or self._broken is not None:
+                await notifications.tell(tx, notices.import_ended(job, failed=self._broken is not None), at=now)
             stored, job.stored, job.run_token, job.run_until = job.stored, None, None, None
         await self._close_files()
         if stored:

@@ -17,6 +17,7 @@ from core.contacts import NewContact
 from core.database import Tx, is_postgres
 from core.errors import Invalid, NotFound
 from core.import_columns import Columns, Rejected, check_mapping
+from core.listing import Order, some
 from core.models import Import
 
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
@@ -24,6 +25,7 @@ FILE = "file"
 """The field of the line in a report that says why a file failed."""
 MAX_REPORTED = 100_000
 _PREVIEWED = 1_000
+_MOST_TAGS = 20
 WITHOUT_REPORT = defer(Import.report, raiseload=True)
 """A report may be long; who wants it asks for it."""
 
@@ -40,13 +42,14 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a file is to be read. `country` is that of numbers without a +."""
+    """How a file is to be read. `country` is that of numbers without a +; `tags` are given to everybody in it."""
 
     filename: str
     format: str
     country: str
     mapping: Mapping[str, str]
     consent: Agreed | None = None
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ def check(asked: Asked, path: Path) -> None:
     if asked.country not in phonenumbers.SUPPORTED_REGIONS:
         raise Invalid(f"There is no country {asked.country!r}.", field="country", hint="Two letters, as SA or EG.")
     check_mapping(asked.mapping)
+    if len(asked.tags) > _MOST_TAGS:
+        raise Invalid(f"A file gives its people at most {_MOST_TAGS} tags.", field="tags")
+    if any(map(import_files.UNKEEPABLE.search, asked.tags)):
+        raise Invalid("Contains a null character or half a character.", field="tags")
     with import_files.opened(path, asked.format) as table:
         Columns(table.heading, asked.mapping, country=asked.country, kinds={})
 
@@ -72,7 +79,7 @@ def preview(asked: Asked, path: Path, kinds: Mapping[str, str]) -> Preview:
     """Nothing is written. `kinds` are those of attributes."""
     check(asked, path)
     with import_files.opened(path, asked.format) as table:
-        columns = Columns(table.heading, asked.mapping, country=asked.country, kinds=kinds)
+        columns = Columns(table.heading, asked.mapping, country=asked.country, kinds=kinds, tags=asked.tags)
         rows = [columns.read(row) for row in islice(table.rows, _PREVIEWED)]
     return Preview(
         places=columns.places,
@@ -94,6 +101,7 @@ async def create(tx: Tx, asked: Asked, *, stored: str, lease_s: float, at: datet
         format=asked.format,
         mapping=dict(asked.mapping),
         country=asked.country,
+        tags=list(asked.tags),
         consent=asked.consent and {**asdict(asked.consent), "given_at": asked.consent.given_at.isoformat()},
         stored=stored,
         report=[],
@@ -131,9 +139,9 @@ async def get(tx: Tx, import_id: int) -> Import:
     return job
 
 
-async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[Import]:
+async def listed(tx: Tx, *, after: int, limit: int, order: Order = "oldest") -> Sequence[Import]:
     """Without the reports."""
-    query = select(Import).where(Import.id > after).order_by(Import.id).limit(limit)
+    query = some(select(Import), Import.id, after=after, limit=limit, order=order)
     return (await tx.execute(query.options(WITHOUT_REPORT))).scalars().all()
 
 

@@ -16,8 +16,8 @@ from core.errors import Conflict, Invalid, NotFound
 from core.events import ContactsMerged, ContactsParted, RecipientsSkipped, publish
 from core.models import Chat, Contact, ContactTag, Identity, Merge, Message, Recipient
 
-_WRITTEN = ("sending", "sent", "unknown")
-_REACHED = ("intent", "in_doubt", "sent", "unknown")
+WRITTEN = ("sending", "sent", "unknown")
+REACHED = ("intent", "in_doubt", "sent", "unknown")
 _NOT_YET = ("queued", "claimed", "failed")
 
 
@@ -176,7 +176,7 @@ async def _move_recipients(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) 
     reached = await tx.execute(
         select(Recipient.campaign_id, Recipient.occurrence)
         .join(Message, Message.recipient_id == Recipient.id)
-        .where(Message.contact_id.in_(everyone), Message.state.in_(_REACHED))
+        .where(Message.contact_id.in_(everyone), Message.state.in_(REACHED))
     )
     written = {(row.campaign_id, row.occurrence) for row in reached}
     moved, skipped = [], []
@@ -186,7 +186,7 @@ async def _move_recipients(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) 
             mine[gone_id].contact_id = kept_id
             moved.append(mine[gone_id].id)
         # Also of those that failed: parted again they could be tried again, after the other one's went to their number.
-        if occurrence in written or any(row.state in _WRITTEN for row in rows):
+        if occurrence in written or any(row.state in WRITTEN for row in rows):
             skipped += [row for row in rows if row.state in _NOT_YET]
         elif kept_id in mine:
             skipped += [row for row in rows if row.state in _NOT_YET and row.contact_id != kept_id]

@@ -10,11 +10,12 @@ from typing import Literal
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from core import audiences, bulk
+from core import audiences, bulk, notices, notifications
 from core.database import Tx
 from core.errors import NotFound
 from core.events import OccurrenceMoved, publish
 from core.models import Campaign, Occurrence, Recipient
+from core.notices import Notice
 
 SCHEDULED, RUNNING, FINISHED, MISSED, CANCELLED = "scheduled", "running", "finished", "missed", "cancelled"
 # In these states the person got the message, may have got it, or is about to.
@@ -54,6 +55,24 @@ async def settle(tx: Tx, occurrence: Occurrence, state: str, *, reason: str = ""
         occurrence.finished_at = at
     await tx.flush()
     await _tell(tx, occurrence, state, reason=reason, at=at)
+    if state == FINISHED:
+        await notifications.tell(tx, await _finished(tx, occurrence), at=at)
+    elif state == MISSED:
+        campaign = await tx.get_one(Campaign, occurrence.campaign_id)
+        await notifications.tell(tx, notices.campaign_missed(campaign, occurrence), at=at)
+
+
+async def _finished(tx: Tx, occurrence: Occurrence) -> Notice:
+    """Looked up by one row of each kind, not counted: there may be a million."""
+
+    async def has(state: str) -> bool:
+        theirs = Recipient.campaign_id == occurrence.campaign_id, Recipient.occurrence == occurrence.number
+        return (
+            await tx.execute(select(Recipient.id).where(*theirs, Recipient.state == state).limit(1))
+        ).first() is not None
+
+    campaign = await tx.get_one(Campaign, occurrence.campaign_id)
+    return notices.campaign_finished(campaign, occurrence, nobody=not await has("sent"), unknown=await has("unknown"))
 
 
 async def put_off(tx: Tx, occurrence: Occurrence, due_at: datetime, *, reason: str, at: datetime) -> None:

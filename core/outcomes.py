@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from core.campaigns import HOLDOUT, UNFINISHED
 from core.database import Tx
-from core.models import CampaignVariant, Contact, Message, Recipient
+from core.models import CampaignVariant, Contact, Identity, Message, Recipient
 
 BLOCKED = ("user_stopped_marketing", "capped_by_whatsapp", "experiment")
 """Reasons by which WhatsApp says that it keeps our marketing from a person."""
@@ -53,16 +53,14 @@ async def funnels(
     """One for each value of `by`; without it one under None."""
     kinds = [] if by is None else [by]
     tallies: dict[int | None, _Tally] = {}
-    for *kind, state, reason, receipt, number in await tx.execute(
-        select(*kinds, Recipient.state, Recipient.reason, Recipient.receipt, func.count())
+    for *kind, state, reason, receipt, number, replied in await tx.execute(
+        select(
+            *kinds, Recipient.state, Recipient.reason, Recipient.receipt, func.count(), func.count(Recipient.replied_at)
+        )
         .where(*theirs)
         .group_by(*kinds, Recipient.state, Recipient.reason, Recipient.receipt)
     ):
-        tallies.setdefault(kind[0] if kind else None, _Tally()).add(state, reason, receipt, number)
-    for *kind, number in await tx.execute(
-        select(*kinds, func.count()).where(*theirs, Recipient.replied_at.is_not(None)).group_by(*kinds)
-    ):
-        tallies.setdefault(kind[0] if kind else None, _Tally()).replied += number
+        tallies.setdefault(kind[0] if kind else None, _Tally()).add(state, reason, receipt, number, replied)
     return {kind: tally.progress() for kind, tally in tallies.items()}
 
 
@@ -78,8 +76,9 @@ class _Tally:
     replied: int = 0
     blocked: int = 0
 
-    def add(self, state: str, reason: str | None, receipt: int, number: int) -> None:
+    def add(self, state: str, reason: str | None, receipt: int, number: int, replied: int) -> None:
         self.total += number
+        self.replied += replied
         if state in self.reasons:
             said = self.reasons[state]
             said[reason or state] = said.get(reason or state, 0) + number
@@ -113,6 +112,7 @@ class Outcome:
 
     recipient: Recipient
     name: str
+    phone: str | None
     message: Message | None
     variant: str | None
 
@@ -129,8 +129,10 @@ async def listed(
     variant: int | None = None,
 ) -> Sequence[Outcome]:
     its = (CampaignVariant.campaign_id == Recipient.campaign_id) & (CampaignVariant.number == Recipient.variant)
+    numbers = select(Identity.value).where(Identity.contact_id == Recipient.contact_id, Identity.kind == "phone")
+    phone = numbers.order_by(Identity.id).limit(1).scalar_subquery()
     query = (
-        select(Recipient, func.coalesce(Contact.name, ""), Message, CampaignVariant.name)
+        select(Recipient, func.coalesce(Contact.name, ""), phone, Message, CampaignVariant.name)
         .outerjoin(Contact, Contact.id == Recipient.contact_id)
         .outerjoin(Message, Message.recipient_id == Recipient.id)
         .outerjoin(CampaignVariant, its)

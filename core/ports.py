@@ -337,3 +337,58 @@ class ParsedWebhook:
     templates: Sequence[TemplateChanged] = ()
     ignored: int = 0
     """Changes of a kind we do not know; counted, never an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One delivery of a webhook as it goes over the wire; `headers` are already signed."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A whole answer, whatever its status: a redirect was not followed. `body` is its beginning (16 KiB at most),
+    as it came: nothing was unpacked. Names in `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    took_s: float
+
+
+PostFailure = Literal[
+    "invalid_url",
+    "forbidden_address",
+    "not_resolved",
+    "connect_failed",
+    "connect_timeout",
+    "tls",
+    "timeout",
+    "reset",
+    "bad_answer",
+]
+
+
+class PostError(Exception):
+    """No whole answer came. The receiver may have the letter all the same, unless `sent` is False."""
+
+    def __init__(self, reason: PostFailure, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason: PostFailure = reason
+        self.detail = detail
+
+    @property
+    def sent(self) -> bool:
+        """Whether a byte of it may have left."""
+        return self.reason in ("timeout", "reset", "bad_answer")
+
+
+class Poster(Protocol):
+    """Carries letters to addresses that strangers chose. `post` raises only `PostError` (and cancellation), within
+    15 s and a little."""
+
+    async def post(self, letter: Letter) -> Posted: ...
+    async def close(self) -> None: ...

@@ -21,14 +21,20 @@ Permission = Literal[
     "senders.pause",
     "senders.manage",
     "events.read",
+    "notifications.read",
+    "notifications.write",
+    "notifications.manage",
+    "webhooks.read",
+    "webhooks.manage",
     "keys.manage",
     "users.manage",
     "audit.read",
     "pages.manage",
+    "system.read",
     "account.own",
 ]
 Role = Literal["admin", "user", "viewer", "auditor"]
-Scope = Literal["read", "write", "send", "admin"]
+Scope = Literal["read", "write", "send", "monitor", "admin"]
 
 PERMISSIONS: Mapping[Permission, str] = {
     "contacts.read": "look at people, segments and attributes",
@@ -48,10 +54,16 @@ PERMISSIONS: Mapping[Permission, str] = {
     "senders.pause": "pause and resume a sender",
     "senders.manage": "add and change senders, give them tokens",
     "events.read": "read the event log",
+    "notifications.read": "get notifications of what one may look at, and say that one has read them",
+    "notifications.write": "tell the others something as a notification",
+    "notifications.manage": "withdraw a notification from everybody",
+    "webhooks.read": "look at webhook endpoints, what they were told and what they answered",
+    "webhooks.manage": "make and change webhook endpoints, see their secrets once, test and replay",
     "keys.manage": "make and revoke API keys",
     "users.manage": "invite and change people who sign in",
     "audit.read": "read the audit log",
     "pages.manage": "protect pages, and give out one-time codes for them",
+    "system.read": "watch how the installation does: who is connected live, figures, alerts",
     "account.own": "one's own account: profile, password, second factor, sign-ins",
 }
 ALL: frozenset[Permission] = frozenset(PERMISSIONS)
@@ -64,6 +76,7 @@ _LOOKING: frozenset[Permission] = frozenset(
         "campaigns.read",
         "senders.read",
         "events.read",
+        "notifications.read",
         "account.own",
     }
 )
@@ -79,18 +92,22 @@ _DOING: frozenset[Permission] = frozenset(
         "campaigns.send",
         "sending.stop",
         "senders.pause",
+        "notifications.write",
+        "webhooks.read",
+        "system.read",
     }
 )
 ROLES: Mapping[Role, frozenset[Permission]] = {
     "admin": ALL,
     "user": _LOOKING | _DOING,
     "viewer": _LOOKING | {"messages.read"},
-    "auditor": _LOOKING | {"audit.read"},
+    "auditor": _LOOKING | {"audit.read", "webhooks.read", "system.read"},
 }
 SCOPES: Mapping[Scope, frozenset[Permission]] = {
-    "read": _LOOKING - {"account.own"} | {"messages.read", "numbers.read", "contacts.export"},
-    "write": frozenset({"contacts.write", "templates.write", "campaigns.write", "numbers.read"}),
+    "read": _LOOKING - {"account.own"} | {"messages.read", "numbers.read", "contacts.export", "webhooks.read"},
+    "write": frozenset({"contacts.write", "templates.write", "campaigns.write", "notifications.write", "numbers.read"}),
     "send": frozenset({"campaigns.send", "sending.stop", "senders.pause", "messages.send", "numbers.read"}),
+    "monitor": frozenset({"system.read"}),  # for Prometheus, which is to see no people
     "admin": ALL - {"account.own"},  # a key is nobody's account
 }
 
@@ -100,6 +117,8 @@ AUDITED: frozenset[Permission] = frozenset(
         "sending.stop",
         "senders.pause",
         "senders.manage",
+        "notifications.manage",
+        "webhooks.manage",
         "keys.manage",
         "users.manage",
         "pages.manage",

@@ -11,6 +11,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.events import SegmentMoved, publish
 from core.filters import Filter
 from core.filters_text import parse, write
+from core.listing import Order, some
 from core.models import Campaign, Segment
 
 SAMPLE = 10
@@ -71,8 +72,10 @@ async def get(tx: Tx, segment_id: int, *, lock: bool = False) -> Segment:
     return segment
 
 
-async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> Sequence[Segment]:
-    query = select(Segment).where(Segment.id > after).order_by(Segment.id).limit(limit)
+async def listed(
+    tx: Tx, *, after: int, limit: int, order: Order = "oldest", name: str | None = None
+) -> Sequence[Segment]:
+    query = some(select(Segment), Segment.id, after=after, limit=limit, order=order)
     if name is not None:
         query = query.where(Segment.name == name)
     return (await tx.execute(query)).scalars().all()

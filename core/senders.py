@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import or_, select, text
 
-from core import pacing
+from core import notices, notifications, pacing
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import SenderMoved, SwitchTurned, publish
@@ -139,11 +139,14 @@ async def replace_token(tx: Tx, key: MasterKey, sender_id: int, *, access_token:
     return sender
 
 
-async def move(tx: Tx, sender: Sender, state: str, *, reason: str, at: datetime) -> None:
+async def move(tx: Tx, sender: Sender, state: str, *, reason: str, quietly: bool = False, at: datetime) -> None:
+    """`quietly`: whoever asked for it knows, and nobody is told; otherwise `reason` is a code."""
     if sender.state == state:
         return
     sender.state, sender.state_reason = state, reason
     await publish(tx, SenderMoved(sender_id=sender.id, state=state, reason=reason), at=at)
+    if state != ACTIVE and not quietly:
+        await notifications.tell(tx, notices.sender_stopped(sender, at=at), at=at)
 
 
 async def reseal(tx: Tx, key: MasterKey) -> int:
@@ -170,5 +173,8 @@ async def sending(tx: Tx) -> Switch:
 async def turn_sending(tx: Tx, *, is_on: bool, reason: str, at: datetime) -> None:
     await hold_switch(tx, alone=True)
     switch = await tx.get_one(Switch, SENDING, with_for_update=True)
+    was_on = switch.is_on
     switch.is_on, switch.reason, switch.changed_at = is_on, reason, at
     await publish(tx, SwitchTurned(name=SENDING, is_on=is_on, reason=reason), at=at)
+    if is_on != was_on:
+        await notifications.tell(tx, notices.sending_switched(is_on=is_on, reason=reason, at=at), at=at)

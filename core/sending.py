@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import case, func, or_, select, update
 
-from core import bulk, campaigns, consents, messages, pacing, quiet, senders
+from core import bulk, campaigns, consents, doubles, messages, pacing, quiet, senders
 from core.addressing import Row, addressed
 from core.content import Content, handed
 from core.content import Template as TemplateContent
@@ -173,6 +173,9 @@ async def _address(
         .order_by(Recipient.id, Identity.id)
     )
     found = addressed((Row(*row) for row in rows), families)
+    for recipient_id in await doubles.had_as_another(tx, ids, claim_token=token):
+        found.letters.pop(recipient_id, None)
+        found.barred[recipient_id] = "merged"
     for reason in sorted(set(found.barred.values())):
         some = [one for one, why in found.barred.items() if why == reason]
         await skip(tx, campaign.id, reason, some, at=now)
@@ -255,7 +258,8 @@ async def intend(
     of our files.
     """
     lapsed = [claimed for claimed in claims if claimed.until <= now]
-    claims = [claimed for claimed in claims if claimed.until > now]
+    # Claimed in a turn that was rolled back, and again since: whoever held both would write to the person twice.
+    claims = list({claimed.recipient_id: claimed for claimed in claims if claimed.until > now}.values())
     arrives_by = now + settings.arrives_within
     asleep = await quiet.put_to_sleep(
         tx,

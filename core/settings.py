@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core import webhook_addresses
+
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -29,6 +31,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".waqtor")
     database_url: Annotated[str, Field(repr=False)] = ""
     master_key_file: Path | None = None
+    redis_url: Annotated[str, Field(repr=False)] = ""
 
     # Processes and addresses
     api_host: str = "127.0.0.1"
@@ -36,6 +39,9 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     requests_per_s: Annotated[float, Field(gt=0)] = 200
     strangers_per_s: Annotated[float, Field(gt=0)] = 20
+    dashboard_host: str = "127.0.0.1"
+    dashboard_port: int = 8501
+    dashboard_url: str = ""
     prefect_host: str = "127.0.0.1"
     prefect_port: int = 4200
     prefect_auth: SecretStr | None = None
@@ -52,6 +58,7 @@ class Settings(BaseSettings):
     live_messages_per_s: Annotated[float, Field(gt=0)] = 10
     live_messages_at_once: Annotated[int, Field(ge=1)] = 20
     live_compression: bool = True
+    live_drain_s: Annotated[float, Field(ge=0, le=60)] = 0
 
     # Contacts
     default_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "SA"
@@ -78,6 +85,15 @@ class Settings(BaseSettings):
     event_retention_days: Annotated[float, Field(gt=0)] = 14
     inbox_retention_days: Annotated[float, Field(gt=0)] = 7
     idempotency_days: Annotated[float, Field(gt=0)] = 7
+    notification_retention_days: Annotated[float, Field(gt=0)] = 90
+
+    # Webhooks
+    webhook_networks: str = ""
+    webhook_http: bool = False
+    webhook_ports: str = "80 443 1024-65535"
+    webhook_proxy: SecretStr | None = None
+    webhook_body_days: Annotated[float, Field(gt=0)] = 30
+    webhook_log_days: Annotated[float, Field(gt=0)] = 90
 
     # Database
     sqlite_busy_timeout_s: Seconds = 30
@@ -100,11 +116,30 @@ class Settings(BaseSettings):
         """Counted from its intent, a message's request has ended by then."""
         return timedelta(seconds=self.send_by_s + self.request_timeout_s)
 
-    @field_validator("trusted_proxies", "live_addresses", "live_addresses_refused")
+    @field_validator("redis_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("an address such as redis://host:6379/0, with rediss:// for TLS")
+        return value
+
+    @field_validator("trusted_proxies", "live_addresses", "live_addresses_refused", "webhook_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
-        for one in value.replace(",", " ").split():
-            ip_network(one, strict=False)
+        _networks(value)
+        return value
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def _are_ports(cls, value: str) -> str:
+        webhook_addresses.ports(value)
+        return value
+
+    @field_validator("webhook_proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("an address such as http://proxy.internal:3128")
         return value
 
     @classmethod
@@ -134,7 +169,23 @@ class Settings(BaseSettings):
     @cached_property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Whose word on where a request comes from is taken."""
-        return tuple(ip_network(one, strict=False) for one in self.trusted_proxies.replace(",", " ").split())
+        return _networks(self.trusted_proxies)
+
+    @cached_property
+    def live_allowed(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Who may open a WebSocket; empty for all."""
+        return _networks(self.live_addresses)
+
+    @cached_property
+    def live_refused(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return _networks(self.live_addresses_refused)
+
+    @cached_property
+    def webhook_rules(self) -> webhook_addresses.Rules:
+        """Where webhooks may go."""
+        return webhook_addresses.Rules(
+            _networks(self.webhook_networks), self.webhook_http, webhook_addresses.ports(self.webhook_ports)
+        )
 
     @property
     def key_file(self) -> Path:
@@ -146,5 +197,18 @@ class Settings(BaseSettings):
         return f"http://{self.prefect_host}:{self.prefect_port}/api"
 
     @property
+    def public_dashboard_url(self) -> str:
+        """Where people find the dashboard."""
+        return self.dashboard_url.rstrip("/") or f"http://{self.dashboard_host}:{self.dashboard_port}"
+
+    def link(self, token: str) -> str:
+        """Where a one-time link is used."""
+        return f"{self.public_dashboard_url}/auth/link/{token}"
+
+    @property
     def api_url(self) -> str:
         return f"http://{self.api_host}:{self.api_port}"
+
+
+def _networks(named: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(one, strict=False) for one in named.replace(",", " ").split())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import audit, passwords, signins, throttles, totp, users
+from core import audit, notices, notifications, passwords, signins, throttles, totp, users
 from core.audit import Happened
 from core.bootstrap import Platform
 from core.database import Tx
@@ -38,8 +38,8 @@ async def sign_in(platform: Platform, work: Passwords, given: Given, here: Here)
     account = given.email.strip().casefold()[:254]
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        await throttles.take(tx, platform.key, throttles.ACCOUNT, account, at=now)
-        await throttles.take(tx, platform.key, throttles.ADDRESS, here.neighbourhood, at=now)
+        shuts_account = await throttles.take(tx, platform.key, throttles.ACCOUNT, account, at=now)
+        shuts_address = await throttles.take(tx, platform.key, throttles.ADDRESS, here.neighbourhood, at=now)
         known = await users.by_email(tx, account)
     fits = await work.fits(given.password, known.password_hash if known else None)
     async with platform.database.transaction() as tx:
@@ -49,6 +49,10 @@ async def sign_in(platform: Platform, work: Passwords, given: Given, here: Here)
         if isinstance(outcome, NotSignedIn):
             if outcome.code != SecondFactorNeeded.code or given.code:
                 _note(tx, platform, Happened(who, "sign_in.failed", who if known else ""), here, now)
+                if shuts_account and known:
+                    await notifications.tell(tx, notices.sign_ins_failed(known.id, at=now), at=now)
+                if shuts_address:
+                    await notifications.tell(tx, notices.sign_ins_failed(None, at=now), at=now)
         else:
             _note(tx, platform, Happened(who, "sign_in", f"sign_in:{outcome.sign_in.id}"), here, now)
             await throttles.clear(tx, platform.key, throttles.ACCOUNT, account)

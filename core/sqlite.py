@@ -16,6 +16,26 @@ BEGIN = "BEGIN IMMEDIATE"
 _LOOK_S = 0.001
 
 
+class Changes:
+    """Whether anybody, in whichever process, has committed to the file since the last look. That is a look at memory
+    that all connections share: some microseconds, so it needs no thread."""
+
+    def __init__(self, path: str) -> None:
+        self._driver = sqlite3.connect(path, timeout=0, isolation_level=None)
+        self._version: int | None = None
+
+    def are_there(self) -> bool:
+        try:
+            (version,) = self._driver.execute("PRAGMA data_version").fetchone()
+        except sqlite3.OperationalError:  # held by somebody for a moment, for whom there will be a reason
+            return True
+        was, self._version = self._version, version
+        return bool(was != version)
+
+    def close(self) -> None:
+        self._driver.close()
+
+
 class _Cursor:
     """What SQLAlchemy asks of a driver's cursor. All rows come with the execution; the real cursor is closed
     before the thread goes on, so that none is left open by who was cancelled while waiting."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import func, or_, select
 
-from core import campaigns, templates
+from core import campaigns, notices, notifications, templates
 from core.database import Tx
 from core.events import TemplateMoved, TemplateSaved, publish
 from core.models import Campaign, CampaignVariant, Sender, Template, TemplateVariant
@@ -45,6 +45,8 @@ async def move(tx: Tx, template: Template, row: Template | TemplateVariant, stat
     was, row.status = row.status, status
     if was != status:
         await publish(tx, TemplateMoved(template_id=template.id, what=status, language=row.language), at=at)
+        if status in STOPPING:
+            await notifications.tell(tx, notices.template_stopped(template, row.language, status, at=at), at=at)
     return row is template or was in (None, APPROVED)
 
 

@@ -13,6 +13,7 @@ from core.content import Template as TemplateContent
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import TemplateMoved, TemplateSaved, publish
+from core.listing import Order, some
 from core.models import Campaign, CampaignVariant, Template, TemplateVariant
 from core.template_slots import unfillable
 from core.wordings import Family, MissingVariable, mapping, media_of, tag, variables
@@ -79,8 +80,10 @@ async def get(tx: Tx, template_id: int, *, lock: bool = False) -> Template:
     return template
 
 
-async def listed(tx: Tx, *, after: int, limit: int, name: str | None = None) -> Sequence[Template]:
-    query = select(Template).where(Template.id > after).order_by(Template.id).limit(limit)
+async def listed(
+    tx: Tx, *, after: int, limit: int, order: Order = "oldest", name: str | None = None
+) -> Sequence[Template]:
+    query = some(select(Template), Template.id, after=after, limit=limit, order=order)
     if name is not None:
         query = query.where(Template.name == name)
     return (await tx.execute(query)).scalars().all()

@@ -29,8 +29,9 @@ ADDRESS = Limit("address", 30)
 PAGE = Limit("page", 5)
 
 
-async def take(tx: Tx, key: MasterKey, limit: Limit, whom: str, *, at: datetime) -> None:
-    """Count a try; raises `TooMany`, and counts nothing, while it is closed."""
+async def take(tx: Tx, key: MasterKey, limit: Limit, whom: str, *, at: datetime) -> bool:
+    """Count a try; raises `TooMany`, and counts nothing, while it is closed. Returns whether this was the last free
+    one."""
     name = key.hash(f"throttle-{limit.kind}", whom)
     await bulk.run(
         tx,
@@ -47,6 +48,7 @@ async def take(tx: Tx, key: MasterKey, limit: Limit, whom: str, *, at: datetime)
     over = row.tries - limit.free
     row.closed_until = at + timedelta(seconds=min(_LONGEST_S, 2 ** min(over, 10))) if over >= 0 else None
     await tx.flush()
+    return over == 0
 
 
 async def clear(tx: Tx, key: MasterKey, limit: Limit, whom: str) -> None:

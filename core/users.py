@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
-from core import signins, throttles, totp
+from core import notices, notifications, signins, throttles, totp
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.keys import MasterKey
@@ -20,6 +20,9 @@ ACTIVE, DISABLED = "active", "disabled"
 INVITE, RESET = "invite", "reset"
 INVITE_LASTS = timedelta(days=7)
 RESET_LASTS = timedelta(hours=24)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+MAX_AVATAR_BYTES = 64 * 1024
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}")
 
 
@@ -28,6 +31,7 @@ class Changes:
     """What is None stays."""
 
     name: str | None = None
+    language: str | None = None
     email: str | None = None
     role: str | None = None
     is_disabled: bool | None = None
@@ -116,6 +120,8 @@ async def use_link(
     )
     tx.add(user)
     await tx.flush()
+    if user.role == "admin":
+        await notifications.tell(tx, notices.made_admin(user, at=at), at=at)
     return user
 
 
@@ -149,6 +155,8 @@ async def change(tx: Tx, user_id: int, changes: Changes, *, at: datetime) -> Use
         user.email = email
     if changes.name is not None:
         user.name = _name(changes.name)
+    if changes.language is not None:
+        user.language = _language(changes.language)
     if changes.role is not None:
         user.role = _role(changes.role)
     if changes.is_disabled is not None:
@@ -157,8 +165,24 @@ async def change(tx: Tx, user_id: int, changes: Changes, *, at: datetime) -> Use
     await tx.flush()
     if before == ("admin", ACTIVE) and (user.role, user.state) != before and not await _admins(tx):
         raise Conflict("This is the last admin.", field="role", hint="Make somebody else an admin first.")
+    if (user.role, user.state) == ("admin", ACTIVE) != before:
+        await notifications.tell(tx, notices.made_admin(user, at=at), at=at)
     if user.state == DISABLED:
         await signins.end_all(tx, user.id, why="disabled", at=at)
+    return user
+
+
+async def avatar(tx: Tx, user_id: int) -> bytes | None:
+    return (await tx.execute(select(User.avatar).where(User.id == user_id))).scalar()
+
+
+async def set_avatar(tx: Tx, user_id: int, picture: bytes | None, *, at: datetime) -> User:
+    """PNG or JPEG; None takes it away. Kept as it comes: whoever shows it says of which type it is."""
+    if picture is not None and (len(picture) > MAX_AVATAR_BYTES or not picture.startswith(_PICTURES)):
+        raise Invalid("A picture is a PNG or JPEG of at most 64 KiB.", field="picture")
+    user = await get(tx, user_id, locked=True)
+    user.avatar, user.updated_at = picture, at
+    await tx.flush()
     return user
 
 
@@ -210,6 +234,12 @@ def _role(role: str) -> str:
     if role not in ROLE_NAMES:
         raise Invalid(f"There is no role {role!r}.", field="role", hint=f"Roles: {', '.join(ROLE_NAMES)}.")
     return role
+
+
+def _language(language: str) -> str:
+    if not _LANGUAGE.fullmatch(language):
+        raise Invalid("This is no code of a language.", field="language", hint="Examples: ar, en, pt-BR")
+    return language
 
 
 def _name(name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from core import bulk, senders
+from core import bulk, notices, notifications, senders
 from core.bootstrap import Platform
 from core.database import Tx
 from core.models import Sender, SenderHour, SenderReceipts
@@ -39,6 +39,7 @@ async def heard(tx: Tx, phone_number_ids: Collection[str], suspected: Sequence[S
     )
     for sender in suspected:
         await senders.move(tx, sender, senders.ACTIVE, reason="", at=at)
+        await notifications.tell(tx, notices.sender_heard(sender, at=at), at=at)
 
 
 async def resume(tx: Tx, sender_id: int, *, at: datetime) -> Sender:

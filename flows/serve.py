@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import os
+import signal
 import time
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from prefect import aserve
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.exceptions import TerminationSignal
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
@@ -17,7 +21,12 @@ from flows import runtime
 from flows.campaigns import send_campaign, sweep_campaigns
 from flows.housekeeping import housekeeping, sync_templates
 from flows.missed import forget_missed_runs
+from flows.webhooks import retry, webhook_replay, webhook_retry
 
+_SHOWN_S = 15.0
+"""A run that tells of a sweep has so long. Where its server went meanwhile, Prefect's client tries to reach it for more
+than a minute, in which nothing that is due would begin."""
+_AGAIN_S = 0.05
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
@@ -29,6 +38,8 @@ async def deployments() -> list[RunnerDeployment]:
         await send_campaign.ato_deployment("send-campaign", entrypoint_type=kind),
         await sweep_campaigns.ato_deployment("sweep-campaigns", entrypoint_type=kind),  # to sweep now, by hand
         await housekeeping.ato_deployment("housekeeping", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind),
+        await webhook_replay.ato_deployment("webhook-replay", entrypoint_type=kind),
+        await webhook_retry.ato_deployment("webhook-retry", entrypoint_type=kind),  # by hand; see retry_forever
         await sync_templates.ato_deployment(
             "sync-templates", schedule=Interval(timedelta(hours=1)), entrypoint_type=kind
         ),
@@ -54,12 +65,22 @@ def _answers(settings: Settings) -> bool:
 
 async def serve(settings: Settings) -> None:
     """Serve until stopped."""
-    sweeping = asyncio.create_task(sweep_forever(settings))
+    asyncio.get_running_loop().set_exception_handler(heed_lost_signals)
+    sweeping = asyncio.gather(sweep_forever(settings), retry_forever(settings))
     try:
         while not await _serve_until_lost(settings):
             logger.warning("prefect_lost")
     finally:
         sweeping.cancel()
+
+
+def heed_lost_signals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A SIGTERM that comes during a sweep is an exception of Prefect's, raised wherever the loop is at that moment. In
+    a callback the loop swallows it: then it is sent again, until it finds the sweep or the runner."""
+    if isinstance(context.get("exception"), TerminationSignal):
+        loop.call_later(_AGAIN_S, os.kill, os.getpid(), signal.SIGTERM)
+    else:
+        loop.default_exception_handler(context)
 
 
 async def _serve_until_lost(settings: Settings) -> bool:
@@ -83,13 +104,35 @@ async def sweep_forever(settings: Settings) -> None:
     """Sweep in this process, from its start on. As runs of their own, sweeps would each cost four seconds of a core
     to start, and on a slow machine pile up until no campaign finds a place (docs/decisions/0009). Without a run to
     show while Prefect is down: what is due begins on time all the same, and is sent once Prefect is back."""
+    shown: asyncio.Task[object] | None = None
+    try:
+        while True:
+            try:
+                if shown is None and await asyncio.to_thread(_answers, settings):
+                    shown = asyncio.create_task(sweep_campaigns())
+                if shown is not None:
+                    await asyncio.wait({shown}, timeout=_SHOWN_S)
+                if shown is not None and shown.done():
+                    done, shown = shown, None
+                    done.result()
+                else:
+                    async with runtime.opened() as platform:
+                        await runs.sweep(platform)
+            except Exception:  # Prefect or the database may be restarting; the next sweep does the same
+                logger.exception("sweep_failed")
+            await asyncio.sleep(settings.sweep_interval_s)
+    finally:
+        if shown is not None:
+            shown.cancel()
+
+
+async def retry_forever(settings: Settings) -> None:
+    """Each minute, in this process, as the sweep and for the same reason; beside it, since receivers may be slow. A run
+    is shown only where it is asked for in Prefect: most of them have nothing to do."""
     while True:
-        try:
-            if await asyncio.to_thread(_answers, settings):
-                await sweep_campaigns()
-            else:
-                async with runtime.opened() as platform:
-                    await runs.sweep(platform)
-        except Exception:  # Prefect or the database may be restarting; the next sweep does the same
-            logger.exception("sweep_failed")
         await asyncio.sleep(settings.sweep_interval_s)
+        try:
+            async with runtime.opened() as platform:
+                await retry(platform)
+        except Exception:  # the database may be restarting; the next does the same
+            logger.exception("webhook_retry_failed")

@@ -27,8 +27,10 @@ from core.models.campaigns import (
 from core.models.frame import ApiKey, Event, EventLog, IdempotencyKey, Installation, Switch
 from core.models.media import MediaFile, MediaUpload
 from core.models.messages import InboxItem, Message
+from core.models.notifications import Notification, NotificationRead
 from core.models.people import Attribute, Consent, Contact, ContactTag, Identity, Import, Merge, Segment, Suppression
 from core.models.senders import Chat, Sender, SenderHour, SenderReceipts
+from core.models.webhooks import Delivery, DeliveryAttempt, Webhook, WebhookReplay
 
 __all__ = [
     "ApiKey",
@@ -44,6 +46,8 @@ __all__ = [
     "Consent",
     "Contact",
     "ContactTag",
+    "Delivery",
+    "DeliveryAttempt",
     "Event",
     "EventLog",
     "IdempotencyKey",
@@ -57,6 +61,8 @@ __all__ = [
     "Merge",
     "Message",
     "Nonce",
+    "Notification",
+    "NotificationRead",
     "Occurrence",
     "PageCode",
     "PageOpening",
@@ -79,6 +85,8 @@ __all__ = [
     "User",
     "UserLink",
     "UtcDateTime",
+    "Webhook",
+    "WebhookReplay",
     "personal",
     "plain",
 ]

@@ -16,6 +16,10 @@ class User(Base):
     id: Mapped[int] = plain(BigId, primary_key=True)
     email: Mapped[str] = personal(String(254), unique=True, category="identity", purpose="sign in by it")
     name: Mapped[str] = personal(String(200), category="profile", purpose="be known to colleagues")
+    language: Mapped[str | None] = personal(String(16), category="profile", purpose="see pages in one's language")
+    avatar: Mapped[bytes | None] = personal(
+        LargeBinary, deferred=True, category="profile", purpose="be known to colleagues"
+    )
     role: Mapped[str] = plain(String(10))
     state: Mapped[str] = plain(String(10))
     password_hash: Mapped[str] = personal(String(200), category="identity", purpose="sign in")

@@ -52,12 +52,14 @@ class Event(Base):
 
 
 class EventLog(Base):
-    """One row: the last number given, and the last one pruned (a reader behind it has to reload)."""
+    """One row: the last number given, and the last one pruned (a reader behind it has to reload). `webhooks` names the
+    set of endpoints that are told, as it is at this moment, and is null while there are none."""
 
     __tablename__ = "event_log"
     id: Mapped[int] = plain(Integer, primary_key=True, autoincrement=False)
     head: Mapped[int] = plain(BigInteger)
     pruned: Mapped[int] = plain(BigInteger)
+    webhooks: Mapped[str | None] = plain(String(16))
 
 
 _OF_A_SERVICE = text("kind = 'service' AND revoked_at IS NULL")

@@ -101,7 +101,8 @@ class Suppression(Base):
 
 class Import(Base):
     """One file of contacts. The rows taken so far are in the same transactions as the contacts they made, so an
-    import whose process died goes on after `rows`. `stored` is the name of the kept file until then."""
+    import whose process died goes on after `rows`. `stored` is the name of the kept file until then; `tags` are what
+    everybody in it gets."""
 
     __tablename__ = "imports"
     id: Mapped[int] = plain(BigId, primary_key=True)
@@ -117,6 +118,7 @@ class Import(Base):
     format: Mapped[str] = plain(String(8), server_default="csv")
     mapping: Mapped[dict[str, str]] = plain(Json, server_default="{}")
     country: Mapped[str | None] = plain(String(2))
+    tags: Mapped[list[str]] = plain(Json, server_default="[]")
     consent: Mapped[dict[str, str] | None] = personal(Json, category="consent", purpose="prove consent")
     total: Mapped[int | None] = plain(Integer)
     stored: Mapped[str | None] = plain(String(80))

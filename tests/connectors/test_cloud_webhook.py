@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import os
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,17 +123,6 @@ def test_status_we_cannot_use_is_counted_and_the_next_one_still_read(broken):
         webhook(change(statuses=[status(**broken) if "status" not in broken else status("warning"), status()]))
     )
     assert (len(parsed.receipts), parsed.ignored) == (1, 1)
-
-
-def test_thousand_statuses_are_read_quickly():
-    body = webhook(*(change(statuses=[status(id=f"wamid.{i}")]) for i in range(1000)))
-    best = 1.0
-    for _ in range(5):
-        started = time.perf_counter()
-        parsed = parse(body)
-        best = min(best, time.perf_counter() - started)
-    assert len(parsed.receipts) == 1000
-    assert best < 0.015
 
 
 # Messages

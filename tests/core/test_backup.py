@@ -73,7 +73,7 @@ async def test_there_and_back_nothing_is_lost_and_nothing_can_leave(
     assert (restored.rows, restored.senders) == (written.rows, 1)
     after = await _everything(elsewhere)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"senders", "campaigns", "recipients", "messages", "events", "event_log"}
+    assert changed <= {"senders", "campaigns", "recipients", "messages", "events", "event_log", "notifications"}
     async with elsewhere.transaction() as tx:
         campaign = (await tx.execute(select(Campaign))).scalar_one()
         sender = (await tx.execute(select(Sender))).scalar_one()

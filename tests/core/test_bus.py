@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -118,6 +119,25 @@ async def test_writers_that_commit_in_any_order_lose_no_event(platform: Platform
         assert [one.seq for one in seen] == list(range(1, len(seen) + 1))
         assert sorted(_marks(seen)) == sorted([*committed, last])
     await other.close()
+
+
+async def test_who_waits_hears_of_what_others_commit_and_of_nothing_else(
+    platform: Platform, settings: Settings
+) -> None:
+    elsewhere = connect(settings)  # as another process has it
+    try:
+        async with bus.calls(platform.database, at_least_each_s=30) as more:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(more(), 0.3)  # whatever was before
+            for number in (1, 2):
+                waiting = asyncio.create_task(more())
+                await asyncio.sleep(0.2)
+                assert not waiting.done(), "nothing was written"
+                async with elsewhere.transaction() as tx:
+                    await publish(tx, TemplateSaved(template_id=number), at=await platform.clock.now(tx))
+                await asyncio.wait_for(waiting, 5)
+    finally:
+        await elsewhere.close()
 
 
 @pytest.mark.only_on("postgres")  # only PostgreSQL has a relay

@@ -25,7 +25,7 @@ from core import (
 from core.bootstrap import Platform
 from core.database import connect
 from core.errors import Conflict, Invalid
-from core.models import Campaign, Event, Recipient
+from core.models import Campaign, Event, Notification, Recipient
 from core.ports import Accepted, Ambiguous, Deferred, Outgoing, PermanentRecipient, SendError, TemplateChanged
 from core.runs import Run
 from fakes import FakeClock, FakeConnector, FakeJobs
@@ -284,6 +284,9 @@ async def test_asked_to_it_waits_for_a_person_though_all_is_well(platform: Platf
     await runs.sweep(platform)
     asking = await _now(platform, campaign)
     assert (asking.state, asking.state_reason) == ("paused", "canary_passed")
+    async with platform.database.reading() as tx:
+        told = (await tx.execute(select(Notification.severity, Notification.wording))).tuples().all()
+    assert told == [("info", "campaign.paused.canary_passed")]
     async with platform.database.transaction() as tx:
         await campaigns.resume(tx, campaign.id, at=await platform.clock.now(tx))
     assert await _run(platform, campaign) == "finished"

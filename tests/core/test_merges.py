@@ -1,12 +1,13 @@
 """Two contacts that are one person: joined, parted, and never written to twice."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 import scenes
-from core import audiences, campaigns, consents, contacts, history, merges, planning
+from core import audiences, campaigns, consents, contacts, history, merges, planning, retrying
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.content import Text
@@ -14,7 +15,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.events import ContactsMerged, ContactsParted
 from core.messages import receive
 from core.models import Chat, Contact, ContactTag, Event, Merge, Message, Recipient
-from core.ports import Address, Inbound
+from core.ports import Accepted, Address, Expired, Inbound, Outgoing, PermanentRecipient, SendError
 from fakes import FakeConnector
 
 ONE, TWO = "+966501234567", "+966501234568"
@@ -290,3 +291,60 @@ async def test_who_got_it_two_merges_ago_does_not_get_it_again(platform: Platfor
     assert await _states(platform) == [
         (kept, "skipped", "merged"), (gone, "sent", None), (gone + 1, "skipped", "merged"),
     ]  # fmt: skip
+
+
+async def _merged_on_the_way(
+    platform: Platform, connector: FakeConnector, kept: int, gone: int, answers: dict[str, SendError]
+) -> tuple[int, int]:
+    """Both are with WhatsApp when they turn out to be one; `answers` are to the first attempts, by number. The campaign
+    and the merge."""
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform), body="Hello")
+    await scenes.launched(platform, campaign.id)
+
+    def answer(message: Outgoing) -> Accepted | SendError:
+        return answers.pop(message.to.value, None) or Accepted(f"wamid.{message.client_id}")
+
+    connector.answering, connector.held = answer, {ONE: asyncio.Event(), TWO: asyncio.Event()}
+    sending = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
+    while {state for _, state, _ in await _states(platform)} != {"sending"}:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    merge_id = await _merged(platform, kept, gone)
+    for held in connector.held.values():
+        held.set()
+    await sending
+    await scenes.dispatched(platform, connector, campaign.id)  # who came back to the queue
+    return campaign.id, merge_id
+
+
+async def test_who_was_on_the_way_as_both_is_not_written_to_again_as_one(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    kept, gone = await _two(platform)
+    await _merged_on_the_way(platform, connector, kept, gone, {ONE: Expired("too_late")})
+    assert [one.to.value for one in connector.effects] == [TWO]
+    assert await _states(platform) == [(kept, "skipped", "merged"), (gone, "sent", None)]
+
+
+async def test_who_was_on_the_way_as_both_and_reached_as_neither_is_written_to_once(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    kept, gone = await _two(platform)
+    both = {number: Expired("too_late") for number in (ONE, TWO)}
+    await _merged_on_the_way(platform, connector, kept, gone, both)
+    assert len(connector.effects) == 1
+    assert sorted(state for _, state, _ in await _states(platform)) == ["sent", "skipped"]
+
+
+async def test_parted_again_nobody_gets_at_their_number_what_came_there_for_the_other(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    gone, kept = await _two(platform)
+    answers = {ONE: PermanentRecipient("not_on_whatsapp"), TWO: Expired("too_late")}
+    campaign_id, merge_id = await _merged_on_the_way(platform, connector, kept, gone, answers)
+    assert [one.to.value for one in connector.effects] == [ONE]
+    await _parted(platform, merge_id)
+    async with platform.database.transaction() as tx:
+        await retrying.retry_failed(tx, campaign_id, at=await platform.clock.now(tx))
+    await scenes.dispatched(platform, connector, campaign_id)
+    assert [one.to.value for one in connector.effects] == [ONE]
+    assert await _states(platform) == [(gone, "skipped", "merged"), (kept, "sent", None)]

@@ -29,6 +29,7 @@ _NOT_OF_A_PERSON = {
     "campaigns.name",
     "campaign_variants.name",
     "protected_pages.name",
+    "notifications.wording",
     # Rows that only join a person to what is personal elsewhere.
     "identities.contact_id",
     "contact_tags.contact_id",

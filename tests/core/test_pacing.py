@@ -230,6 +230,7 @@ async def test_a_warm_up_lets_more_go_each_day(platform: Platform, connector: Fa
     await scenes.people(platform, 60)
     sender = await scenes.a_sender(platform)
     async with platform.database.transaction() as tx:
+        clock.advance(hours=(12 - (await platform.clock.now(tx)).hour) % 24)  # 25 hours later is the next day
         await senders.change(tx, sender.id, {"warm_up": [10, 20]}, at=await platform.clock.now(tx))
     campaign = await scenes.a_campaign(platform, sender)
     await scenes.launched(platform, campaign.id)

@@ -107,6 +107,18 @@ async def test_a_stale_claim_commits_nothing_even_where_its_clock_is_behind(plat
     assert len((await _intended(platform, campaign.id, fresh)).intents) == 3
 
 
+async def test_who_was_claimed_twice_by_one_process_is_written_to_once(platform: Platform) -> None:
+    """A turn is rolled back by the database, or nobody heard whether: its claims are kept, and made again."""
+    campaign = await _ready(platform, 3)
+    unheard = await _claimed(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        await sending.release(tx, unheard)
+    again = await _claimed(platform, campaign.id)
+    intended = await _intended(platform, campaign.id, [*unheard, *again])
+    assert sorted(one.outgoing.client_id for one in intended.intents) == sorted(one.client_id for one in again)
+    assert intended.kept == []
+
+
 async def test_a_lapsed_claim_is_given_back_and_not_sent(platform: Platform, clock: FakeClock) -> None:
     campaign = await _ready(platform, 3)
     claims = await _claimed(platform, campaign.id)
@@ -469,6 +481,7 @@ async def test_fewer_at_once_where_the_settings_say_so(platform: Platform, conne
 
 
 @pytest.mark.only_on("postgres")  # its planner chooses by size; SQLite's takes the index it has
+@pytest.mark.new_database
 async def test_a_young_database_is_not_read_whole_for_each_turn(platform: Platform, connector: FakeConnector) -> None:
     """Plans are kept: one made for an almost empty table would read it whole as it grows."""
     people = 1_000

@@ -1,14 +1,19 @@
 """The Prefect process on a real server: what is deployed, and that a schedule really makes runs."""
 
+import asyncio
 import signal
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+from prefect.exceptions import TerminationSignal
 
-from connectors.jobs import PrefectJobs
+from connectors.choose import jobs as jobs_of
 from core.settings import Settings
+from flows import serve
 from prefecting import ask, until, worker
 
 pytestmark = pytest.mark.slow
@@ -49,9 +54,17 @@ def test_sweeps_are_runs_an_operator_sees(prefect: Settings, served: subprocess.
     until(lambda: len(ask(prefect, "flow_runs/filter", **completed)) >= 2, "second sweep")
 
 
+@pytest.mark.parametrize("password", ["", "waqtor:", "waqtor:wrong"])
+def test_nobody_starts_a_run_without_the_installations_password(prefect: Settings, password: str) -> None:
+    """A web page that an operator looks at reaches the port as well as we do."""
+    headers = {"Authorization": f"Basic {b64encode(password.encode()).decode()}"} if password else {}
+    for path in ("deployments/filter", "flow_runs/count", "admin/version"):
+        assert httpx.post(f"{prefect.prefect_api_url}/{path}", json={}, headers=headers).status_code == 401
+
+
 async def test_a_run_is_started_once_for_one_key(prefect: Settings, served: subprocess.Popen[bytes]) -> None:
     until(lambda: deployments(prefect).get("send-campaign"), "deployment of campaigns")
-    jobs = PrefectJobs(prefect.prefect_api_url)
+    jobs = jobs_of(prefect)
     try:
         await jobs.start("send-campaign/send-campaign", {"campaign_id": 987}, key="once", about="campaign:987")
         await jobs.start("send-campaign/send-campaign", {"campaign_id": 987}, key="once", about="campaign:987")
@@ -67,7 +80,7 @@ async def test_no_run_is_added_to_one_that_waits(prefect: Settings, served: subp
     path = f"deployments/{deployments(prefect)['send-campaign']['id']}/create_flow_run"
     later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
     ask(prefect, path, state=later, tags=["campaign:986"], parameters={"campaign_id": 986})
-    jobs = PrefectJobs(prefect.prefect_api_url)
+    jobs = jobs_of(prefect)
     try:
         await jobs.start("send-campaign/send-campaign", {"campaign_id": 986}, key="one more", about="campaign:986")
     finally:
@@ -81,3 +94,21 @@ def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subp
     served.send_signal(signal.SIGTERM)
     served.wait(20)
     assert deployments(prefect)["housekeeping"]["paused"] is False
+
+
+async def test_a_sigterm_that_the_loop_swallowed_is_sent_again() -> None:
+    """As Prefect raises it while a sweep is under way; the second time the sweep is over."""
+    heard, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.set_exception_handler(serve.heed_lost_signals)
+    loop.add_signal_handler(signal.SIGTERM, heard.set)
+
+    def swallowed() -> None:
+        raise TerminationSignal(signal=signal.SIGTERM)
+
+    try:
+        loop.call_soon(swallowed)
+        async with asyncio.timeout(5):
+            await heard.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.set_exception_handler(None)
