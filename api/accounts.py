@@ -1,5 +1,6 @@
 """Signing in, and what belongs to one's own account."""
 
+from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -13,7 +14,8 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Secret, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Open, Signed
-from core import signing_in, signins, totp, users
+from core import protected_pages, signing_in, signins, totp, users
+from core.errors import Invalid
 from core.models import User
 from core.passwords import Passwords
 from core.roles import ROLES, Permission, Role
@@ -49,6 +51,7 @@ class UserOut(Shown):
     id: int = Field(examples=[1])
     email: str = Field(examples=["noura@example.com"])
     name: str = Field(examples=["نورة"])
+    language: str | None = Field(examples=["ar"], description="That a person wants pages in; null: not said.")
     role: Role
     state: Literal["active", "disabled"]
     has_second_factor: bool
@@ -89,6 +92,7 @@ class MeOut(UserOut):
 
     sign_in_id: int
     permissions: list[Permission]
+    closed_pages: list[str] = Field(description="Protected pages that take a one-time code first.", examples=[[]])
     recovery_codes_left: int
     csrf_token: str | None = Field(description="For the header X-CSRF-Token; null where no cookie was sent.")
 
@@ -96,7 +100,35 @@ class MeOut(UserOut):
 class MeIn(Body):
     """What is to be otherwise. The address and the role are changed by an admin."""
 
-    name: Name = Field(examples=["نورة"])
+    name: Name | None = Field(default=None, examples=["نورة"])
+    language: Annotated[Str, Field(max_length=16)] | None = Field(default=None, examples=["ar"])
+
+
+class AvatarIn(Body):
+    """A PNG or JPEG of at most 64 KiB, in base64; null takes the one there is away."""
+
+    picture: Annotated[Str, Field(max_length=90_000)] | None = Field(examples=["iVBORw0KGgo="])
+
+
+class AvatarOut(Shown):
+    """One's own picture."""
+
+    picture: str | None = Field(description="PNG or JPEG in base64.", examples=["iVBORw0KGgo="])
+
+
+class LinkIn(Body):
+    """What stands at the end of a one-time link."""
+
+    token: Secret
+
+
+class LinkSeen(Shown):
+    """What a one-time link is good for."""
+
+    kind: Literal["invite", "reset"]
+    email: str | None = Field(description="Null: whoever has the invitation says it.", examples=["noura@example.com"])
+    role: Role | None = Field(description="That an invitation gives.")
+    expires_at: datetime
 
 
 class PasswordIn(Body):
@@ -223,18 +255,33 @@ async def accept(body: AcceptIn, request: Request, platform: PlatformDep) -> Use
     return show_user(user)
 
 
+@entering.post("/link", responses=documented(404))
+async def look_at_link(body: LinkIn, platform: PlatformDep) -> LinkSeen:
+    """What a one-time link is good for. Looking does not use it up."""
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        opened = await users.open_link(tx, body.token.get_secret_value(), at=now)
+    link, email = opened.link, opened.user.email if opened.user else opened.link.email
+    return LinkSeen.model_validate(
+        {"kind": link.kind, "email": email, "role": link.role, "expires_at": link.expires_at}
+    )
+
+
 # ---- one's own account --------------------------------------------------------------------------------------
 
 
 @router.get("/me", responses=documented())
-async def me(request: Request, platform: PlatformDep, tx: Tx) -> MeOut:
+async def me(request: Request, platform: PlatformDep, tx: Tx, now: Now) -> MeOut:
     """Oneself, and what one may do."""
     user = await users.get(tx, principal_of(request).id)
+    sign_in_id = principal_of(request).sign_in_id or 0
+    pages = await protected_pages.seen(tx, sign_in_id, at=now)
     cookie = request.cookies.get(cookies.NAME)
     return MeOut(
         **show_user(user).model_dump(),
-        sign_in_id=principal_of(request).sign_in_id or 0,
+        sign_in_id=sign_in_id,
         permissions=sorted(ROLES[user.role]),  # type: ignore[index]
+        closed_pages=[one.name for one in pages if not one.is_open],
         recovery_codes_left=await totp.recovery_codes_left(tx, user.id),
         csrf_token=signins.csrf_token(platform.key, cookie) if cookie else None,
     )
@@ -242,8 +289,26 @@ async def me(request: Request, platform: PlatformDep, tx: Tx) -> MeOut:
 
 @router.patch("/me", responses=documented(), openapi_extra=DOCUMENTED)
 async def change_me(body: MeIn, request: Request, tx: Tx, now: Now) -> UserOut:
-    """Change one's own name."""
-    return show_user(await users.change(tx, principal_of(request).id, users.Changes(name=body.name), at=now))
+    """Change one's own name, or the language of one's pages. What is left out stays."""
+    changes = users.Changes(name=body.name, language=body.language)
+    return show_user(await users.change(tx, principal_of(request).id, changes, at=now))
+
+
+@router.get("/me/avatar", responses=documented())
+async def my_avatar(request: Request, tx: Tx) -> AvatarOut:
+    """One's own picture."""
+    picture = await users.avatar(tx, principal_of(request).id)
+    return AvatarOut(picture=b64encode(picture).decode() if picture else None)
+
+
+@router.put("/me/avatar", responses=documented(), openapi_extra=DOCUMENTED)
+async def set_my_avatar(body: AvatarIn, request: Request, tx: Tx, now: Now) -> UserOut:
+    """Set one's own picture, or take it away."""
+    try:
+        picture = None if body.picture is None else b64decode(body.picture, validate=True)
+    except ValueError:
+        raise Invalid("The picture is not in base64.", field="picture") from None
+    return show_user(await users.set_avatar(tx, principal_of(request).id, picture, at=now))
 
 
 @proving.post("/password", responses=documented(429))

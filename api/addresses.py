@@ -1,22 +1,24 @@
 """Where a request comes from, and over what. Headers are believed only of proxies that the settings name."""
 
 import ipaddress
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from api.deps import platform_of
 from core.signins import Here
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The nearest address that is no trusted proxy; empty where there is none, as on a Unix socket."""
     peer = request.client.host if request.client else ""
     proxies = platform_of(request).settings.proxies
-    if not proxies or not _is_among(peer, proxies):
+    if not proxies or not is_among(peer, proxies):
         return _plain(peer)
     for said in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
-        if said.strip() and not _is_among(said.strip(), proxies):
+        if said.strip() and not is_among(said.strip(), proxies):
             return _plain(said.strip()) or _plain(peer)  # nonsense is counted with the proxy that let it through
     return _plain(peer)
 
@@ -24,7 +26,7 @@ def address_of(request: Request) -> str:
 def is_secure(request: Request) -> bool:
     """Over TLS, ours or that of a trusted proxy."""
     peer = request.client.host if request.client else ""
-    if _is_among(peer, platform_of(request).settings.proxies):
+    if is_among(peer, platform_of(request).settings.proxies):
         return request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
     return request.url.scheme == "https"
 
@@ -37,7 +39,7 @@ def here(request: Request) -> Here:
     )
 
 
-def _is_among(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def is_among(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
     plain = _read(address)
     return plain is not None and any(plain in network for network in networks)
 
@@ -48,6 +50,7 @@ def _plain(address: str) -> str:
     return str(found) if found else ""
 
 
+@lru_cache(maxsize=4096)
 def _read(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address)

@@ -32,6 +32,7 @@ class ApiKeyIn(Body):
     scopes: list[Scope] = Field(
         min_length=1,
         description="read: look. write: contacts, templates, campaigns. send: start and stop sending. "
+        "monitor: /metrics and the monitor, nothing else. "
         "admin: all of it, and keys and secrets.",
         examples=[["read", "write"]],
     )

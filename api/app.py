@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,9 +23,11 @@ from api import (
     chats,
     cloud,
     contacts,
+    deliveries,
     docs,
     errors,
     events,
+    gateway_log,
     health,
     imports,
     links,
@@ -33,6 +35,10 @@ from api import (
     logs,
     media,
     messages,
+    monitor,
+    monitor_page,
+    notifications,
+    notifications_v2,
     people,
     preflight,
     protected_pages,
@@ -41,27 +47,35 @@ from api import (
     segments,
     senders,
     sending,
+    system,
+    tags,
     templates,
     users,
     variants,
+    webhooks,
+    webhooks_v2,
     why,
 )
+from api.cluster import Cluster
 from api.deps import Background
 from api.entrance import Entrance
 from api.gateway import MAX_MESSAGE_BYTES, Gateway, Live
 from api.importing import Importing
 from api.limits import Limits
+from api.monitoring import Monitor
 from api.requests import Requests
 from api.storing import Storing
 from api.uses import Uses
 from connectors import choose
 from connectors.cloud_webhook import parse
-from core import bus, collector, inbox
+from core import bus, collector, inbox, instances
 from core.bootstrap import Platform, build
+from core.courier import Courier
 from core.errors import WaqtorError
+from core.kept_funnels import KeptFunnels
 from core.outbox import Outbox
 from core.passwords import Passwords
-from core.ports import Clock, Connectors, Jobs
+from core.ports import Clock, Connectors, Jobs, Poster
 from core.settings import Settings
 from core.transfers import Transfers
 
@@ -79,6 +93,7 @@ Every route needs an API key, `Authorization: Bearer wq_…` (make one with `waq
 `{"error": {"code", "message", "field", "hint", "request_id"}}`."""
 TAGS = [
     {"name": "contacts", "description": "People: added one by one, and never written to again once they say STOP."},
+    {"name": "tags", "description": "What people were tagged with."},
     {"name": "segments", "description": "People chosen by a filter: who is in a segment is asked anew each time."},
     {"name": "attributes", "description": "The kinds of values that contacts have: text, number, date, boolean."},
     {"name": "imports", "description": "Files of contacts, with a report for every row that was not taken."},
@@ -90,22 +105,30 @@ TAGS = [
     {"name": "chats", "description": "What was said between one sender and one person."},
     {"name": "media", "description": "Files that go with messages, ours and theirs."},
     {"name": "events", "description": "What happened, in order and without a gap."},
+    {"name": "notifications", "description": "What people at work are told, and who has read it."},
+    {"name": "webhooks", "description": "Addresses of yours that are told what happens, and the log of that."},
     {"name": "api-keys", "description": "Keys by which programs come in."},
     {"name": "auth", "description": "Signing in, and one's own account."},
     {"name": "users", "description": "People who sign in."},
     {"name": "protected-pages", "description": "Pages that people see only after a one-time code."},
     {"name": "audit", "description": "Who did what."},
     {"name": "auth-v2", "description": "Signing in as version 2.3.0 did, in its shapes."},
+    {"name": "notifications-v2", "description": "Notifications as version 2.3.0 had them, in its shapes."},
+    {"name": "webhooks-v2", "description": "Webhooks as version 2.3.0 had them, in its shapes."},
     {"name": "whatsapp", "description": "What WhatsApp posts to us."},
+    {"name": "monitor", "description": "How the WebSocket does: figures, who is connected, alerts."},
+    {"name": "system", "description": "What this installation is, what waits and what sends."},
     {"name": "health", "description": "For those who watch the process."},
 ]
 ROUTERS = (
     cloud.router,  # first: routes are tried in order, and thousands of webhooks a second come this way
+    contacts.looking,
     contacts.router,
     people.router,
     segments.looking,
     segments.router,
     attributes.router,
+    tags.router,
     imports.router,
     templates.router,
     templates.looking,
@@ -126,6 +149,7 @@ ROUTERS = (
     media.router,
     live.router,
     events.router,
+    notifications.router,
     api_keys.router,
     accounts.entering,
     accounts.router,
@@ -138,8 +162,18 @@ ROUTERS = (
     auth_v2.entering,
     auth_v2.router,
     auth_v2.proving,
+    notifications_v2.router,
+    deliveries.router,
+    deliveries.asking,
+    webhooks.router,
+    webhooks_v2.router,
+    webhooks_v2.asking,
     links.router,
     health.router,
+    system.router,
+    monitor.router,
+    monitor.scraped,
+    monitor_page.router,
     docs.router,
 )
 
@@ -150,46 +184,12 @@ def create_app(
     connectors: Connectors | None = None,
     jobs: Jobs | None = None,
     clock: Clock | None = None,
+    poster: Poster | None = None,
 ) -> FastAPI:
-    """The app. Its lifespan raises `WaqtorError` where the installation is not fit to work."""
+    """The app. It works while its lifespan does, which is `running`."""
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        platform = await build(
-            settings,
-            connectors=connectors or choose.CloudConnectors(settings),
-            jobs=jobs or choose.jobs(settings),
-            clock=clock,
-        )
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(platform.close)
-            stored = asyncio.Event()
-            app.state.platform = platform
-            app.state.storing = Storing(platform, stored)
-            app.state.known_secrets = cloud.KnownSecrets(platform)
-            app.state.background = Background()
-            app.state.importing = Importing(platform)
-            app.state.outbox = Outbox(platform)
-            app.state.transfers = Transfers(platform, then=app.state.outbox.wake)
-            app.state.passwords = Passwords()
-            app.state.uses = Uses(platform)
-            app.state.limits = Limits(settings)
-            stack.push_async_callback(app.state.uses.write)
-            await stack.enter_async_context(_beside(auditing.anchor_forever(platform)))
-            await stack.enter_async_context(_beside(app.state.uses.run()))
-            await stack.enter_async_context(_beside(app.state.storing.run()))
-            await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
-            await stack.enter_async_context(_beside(app.state.importing.run()))
-            await stack.enter_async_context(_beside(app.state.outbox.run()))
-            await stack.enter_async_context(_beside(app.state.transfers.run()))
-            app.state.live = Live(platform, Entrance(platform))
-            for work in app.state.live.runs():
-                await stack.enter_async_context(_beside(work))
-            if platform.database.is_postgres:
-                await stack.enter_async_context(_beside(_relay(platform)))
-            collector.leave_alone_what_is_loaded()
-            yield
-            await app.state.background.finish(timeout_s=_END_S)
+    def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
+        return running(app, settings, connectors=connectors, jobs=jobs, clock=clock, poster=poster)
 
     app = FastAPI(
         title="WaQtor API",
@@ -206,6 +206,66 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+@asynccontextmanager
+async def running(
+    app: FastAPI,
+    settings: Settings,
+    *,
+    connectors: Connectors | None,
+    jobs: Jobs | None,
+    clock: Clock | None,
+    poster: Poster | None,
+) -> AsyncIterator[None]:
+    """The lifespan of `app`. It raises `WaqtorError` where the installation is not fit to work."""
+    platform = await build(
+        settings,
+        connectors=connectors or choose.CloudConnectors(settings),
+        jobs=jobs or choose.jobs(settings),
+        clock=clock,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(platform.close)
+        app.state.place = await stack.enter_async_context(
+            instances.place(platform.database, shared=bool(settings.redis_url))
+        )
+        stored = asyncio.Event()
+        app.state.platform = platform
+        app.state.storing = Storing(platform, stored)
+        app.state.known_secrets = cloud.KnownSecrets(platform)
+        app.state.background = Background()
+        app.state.funnels = KeptFunnels()
+        app.state.importing = Importing(platform)
+        app.state.outbox = Outbox(platform)
+        app.state.transfers = Transfers(platform, then=app.state.outbox.wake)
+        app.state.poster = poster or choose.poster(settings)
+        stack.push_async_callback(app.state.poster.close)
+        app.state.courier = Courier(platform, app.state.poster)
+        app.state.passwords = Passwords()
+        app.state.uses = Uses(platform)
+        app.state.limits = Limits(settings)
+        cluster = app.state.cluster = Cluster(platform, app.state.limits)
+        stack.push_async_callback(app.state.uses.close)
+        await stack.enter_async_context(_beside(auditing.anchor_forever(platform)))
+        await stack.enter_async_context(_beside(app.state.uses.run()))
+        await stack.enter_async_context(_beside(app.state.storing.run()))
+        await stack.enter_async_context(_beside(inbox.apply_forever(platform, parse, stored)))
+        await stack.enter_async_context(_beside(app.state.importing.run()))
+        await stack.enter_async_context(_beside(app.state.outbox.run()))
+        await stack.enter_async_context(_beside(app.state.transfers.run()))
+        await stack.enter_async_context(_beside(app.state.courier.run()))
+        await stack.enter_async_context(_beside(cluster.run()))
+        app.state.live = Live(platform, Entrance(platform, app.state.limits, cluster), cluster)
+        lines = stack.enter_context(gateway_log.kept())
+        app.state.monitor = Monitor(platform, app.state.live, lines)
+        for work in (*app.state.live.runs(), app.state.monitor.run()):
+            await stack.enter_async_context(_beside(work))
+        if platform.database.is_postgres:
+            await stack.enter_async_context(_beside(_relay(platform)))
+        collector.leave_alone_what_is_loaded()
+        yield
+        await app.state.background.finish(timeout_s=_END_S)
 
 
 @asynccontextmanager
@@ -239,7 +299,7 @@ def serve(settings: Settings) -> int:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_serve(settings))
     except WaqtorError as refused:
-        return _refuse(refused.message, refused.hint)
+        return _refuse(f"{refused.code}: {refused.message}", refused.hint)
     except Exception as error:
         if not errors.is_away(error):
             raise
@@ -273,6 +333,7 @@ class Server(uvicorn.Server):
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=settings.live_compression,
             lifespan="off",  # entered by the caller, so that a refusal to start is told without a trace
+            proxy_headers=False,  # uvicorn would believe everybody on this machine; we believe who the settings name
             access_log=False,
             log_config=None,
             server_header=False,

@@ -1,91 +1,30 @@
 """Signing in as version 2.3.0 did: its addresses, its shapes, its flat errors. Behind them are the same accounts."""
 
-from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.accounts import now_of, passwords_of
 from api.addresses import here
 from api.auth import needs, principal_of
 from api.deps import Now, PlatformDep, Secret, Str, Tx
-from api.errors import MEANING, ErrorAnswer, status_of
-from api.idempotent import DOCUMENTED, Once, Open, Signed
+from api.flat import FlatOnce, FlatOpen, FlatSigned, flatly
+from api.idempotent import DOCUMENTED
 from core import signing_in, signins, users
-from core.errors import NotAllowed, TooMany, WaqtorError
+from core.errors import NotAllowed
 from core.models import User
 from core.roles import Role
 from core.signing_in import Given
 from core.signins import SignedIn
 
-_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-def _flat(handle: _Handler) -> _Handler:
-    """Errors as 2.3.0 wrote them: `{"success": false, "error": "text"}`."""
-
-    async def flattened(request: Request) -> Response:
-        try:
-            return await handle(request)
-        except RequestValidationError:
-            return _refusal("Validation failed", 400)
-        except WaqtorError as refused:
-            status = status_of(refused)
-            answer = _refusal(refused.message, 400 if status == 422 else status, refused.code)
-            if isinstance(refused, TooMany):
-                answer.headers["Retry-After"] = str(refused.retry_after_s)
-            return answer
-
-    return flattened
-
-
-def _refusal(error: str, status: int, code: str = "invalid") -> Response:
-    body = orjson.dumps({"success": False, "error": error, "code": code})
-    return Response(body, status_code=status, media_type="application/json")
-
-
-class _FlatOpen(Open):
-    def get_route_handler(self) -> _Handler:
-        return _flat(super().get_route_handler())
-
-
-class _FlatOnce(Once):
-    def get_route_handler(self) -> _Handler:
-        return _flat(super().get_route_handler())
-
-
-class _FlatSigned(Signed):
-    def get_route_handler(self) -> _Handler:
-        return _flat(super().get_route_handler())
-
-
-class Flat(BaseModel):
-    """What went wrong, as 2.3.0 said it; `code` is new in 3."""
-
-    success: bool = False
-    error: str = Field(examples=["The address or the password is not right."])
-    code: str = Field(examples=["not_signed_in"])
-
-
-def _flatly(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of these routes, for OpenAPI. What is not right in a request was 400 there."""
-    mine: dict[int | str, dict[str, Any]] = {
-        status: {"model": Flat, "description": MEANING[status]} for status in (401, 403, 413, 429, *statuses)
-    }
-    wrong = {"model": Flat, "description": MEANING[422]}
-    return {400: wrong, **mine, 422: wrong, 503: {"model": ErrorAnswer, "description": MEANING[503]}}
-
-
-entering = APIRouter(prefix="/api/auth", tags=["auth-v2"], route_class=_FlatOpen)
+entering = APIRouter(prefix="/api/auth", tags=["auth-v2"], route_class=FlatOpen)
 router = APIRouter(
-    prefix="/api/auth", tags=["auth-v2"], route_class=_FlatOnce, dependencies=[Depends(needs("account.own"))]
+    prefix="/api/auth", tags=["auth-v2"], route_class=FlatOnce, dependencies=[Depends(needs("account.own"))]
 )
 proving = APIRouter(
-    prefix="/api/auth", tags=["auth-v2"], route_class=_FlatSigned, dependencies=[Depends(needs("account.own"))]
+    prefix="/api/auth", tags=["auth-v2"], route_class=FlatSigned, dependencies=[Depends(needs("account.own"))]
 )
 Email = Annotated[Str, Field(max_length=254)]
 Name = Annotated[Str, Field(max_length=200)]
@@ -220,7 +159,7 @@ async def _tokens(platform: PlatformDep, signed_in: SignedIn) -> UserTokens:
     return UserTokens(user=_shown(signed_in.user), token=access, refreshToken=signed_in.secret)
 
 
-@entering.post("/register", status_code=201, responses=_flatly(404, 409, 429))
+@entering.post("/register", status_code=201, responses=flatly(404, 409, 429))
 async def register_v2(body: Register, request: Request, platform: PlatformDep) -> SignedInAnswer:
     """Not open to everybody any more: it takes the token of an invitation as `invite`."""
     if body.invite is None:
@@ -240,7 +179,7 @@ async def register_v2(body: Register, request: Request, platform: PlatformDep) -
     return SignedInAnswer(message="User registered successfully", data=await _tokens(platform, signed_in))
 
 
-@entering.post("/login", responses=_flatly(429))
+@entering.post("/login", responses=flatly(429))
 async def login_v2(body: Login, request: Request, platform: PlatformDep) -> SignedInAnswer:
     """Address and password, for an access token of 15 minutes and a refresh token."""
     given = Given(body.email, body.password.get_secret_value(), body.code, "tokens")
@@ -248,7 +187,7 @@ async def login_v2(body: Login, request: Request, platform: PlatformDep) -> Sign
     return SignedInAnswer(message="Login successful", data=await _tokens(platform, signed_in))
 
 
-@entering.post("/refresh", responses=_flatly())
+@entering.post("/refresh", responses=flatly())
 async def refresh_v2(body: Refresh, request: Request, platform: PlatformDep) -> TokensAnswer:
     """The next pair; a refresh token is good once."""
     renewed = await signing_in.refresh(platform, body.refresh_token.get_secret_value(), here(request))
@@ -256,25 +195,25 @@ async def refresh_v2(body: Refresh, request: Request, platform: PlatformDep) -> 
     return TokensAnswer(data=Tokens(token=pair.token, refreshToken=pair.refreshToken))
 
 
-@router.get("/me", responses=_flatly())
+@router.get("/me", responses=flatly())
 async def me_v2(request: Request, tx: Tx) -> MeAnswer:
     """Oneself."""
     return MeAnswer(data=UserData(user=_shown(await users.get(tx, principal_of(request).id))))
 
 
-@router.get("/verify", responses=_flatly())
+@router.get("/verify", responses=flatly())
 async def verify_v2(request: Request, tx: Tx) -> TopAnswer:
     """Whether the access token is good, and whose it is."""
     return TopAnswer(user=_shown(await users.get(tx, principal_of(request).id)))
 
 
-@router.get("/profile", responses=_flatly())
+@router.get("/profile", responses=flatly())
 async def profile_v2(request: Request, tx: Tx) -> TopAnswer:
     """Oneself."""
     return TopAnswer(user=_shown(await users.get(tx, principal_of(request).id)))
 
 
-@router.put("/profile", responses=_flatly(), openapi_extra=DOCUMENTED)
+@router.put("/profile", responses=flatly(), openapi_extra=DOCUMENTED)
 async def change_profile_v2(body: Profile, request: Request, tx: Tx, now: Now) -> TopAnswer:
     """Change one's own name; the address is changed by an admin."""
     user = await users.get(tx, principal_of(request).id)
@@ -283,7 +222,7 @@ async def change_profile_v2(body: Profile, request: Request, tx: Tx, now: Now) -
     return TopAnswer(user=_shown(await users.change(tx, user.id, users.Changes(name=body.name), at=now)))
 
 
-@proving.put("/password", responses=_flatly(429))
+@proving.put("/password", responses=flatly(429))
 async def change_password_v2(body: Password, request: Request, platform: PlatformDep) -> MessageAnswer:
     """A new password; every sign-in of the account is ended."""
     await signing_in.change_password(
@@ -297,7 +236,7 @@ async def change_password_v2(body: Password, request: Request, platform: Platfor
     return MessageAnswer(message="Password changed successfully")
 
 
-@router.post("/logout", responses=_flatly(), openapi_extra=DOCUMENTED)
+@router.post("/logout", responses=flatly(), openapi_extra=DOCUMENTED)
 async def logout_v2(request: Request, tx: Tx, now: Now) -> MessageAnswer:
     """End this sign-in; its access token dies with it."""
     principal = principal_of(request)
@@ -305,7 +244,7 @@ async def logout_v2(request: Request, tx: Tx, now: Now) -> MessageAnswer:
     return MessageAnswer(message="Logged out successfully")
 
 
-@router.post("/logout-all", responses=_flatly(), openapi_extra=DOCUMENTED)
+@router.post("/logout-all", responses=flatly(), openapi_extra=DOCUMENTED)
 async def logout_all_v2(request: Request, tx: Tx, now: Now) -> MessageAnswer:
     """End all sign-ins of the account."""
     await signins.end_all(tx, principal_of(request).id, why="revoked", at=now)

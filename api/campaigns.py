@@ -22,9 +22,10 @@ from api.campaign_bodies import (
 from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
-from api.pages import Named, Page, PlaceDep, page
-from core import appointments, campaigns, drafts, occurrences, outcomes, outgoing, retrying, runs, variants
+from api.pages import Named, OrderedDep, Page, page
+from core import appointments, campaigns, drafts, occurrences, outgoing, retrying, runs, variants
 from core.bootstrap import Platform
+from core.kept_funnels import KeptFunnels
 from core.models import Campaign
 from core.ports import JobsUnavailable
 
@@ -77,21 +78,21 @@ async def create_campaign(body: CampaignIn, tx: Tx, now: Now) -> CampaignOut:
 @router.get("", dependencies=[Depends(needs("campaigns.read"))], responses=documented())
 async def list_campaigns(
     tx: Tx,
-    place: PlaceDep,
+    place: OrderedDep,
     state: Annotated[State | None, Query(description="Only in this state.")] = None,
     name: Named = None,
 ) -> Page[CampaignOut]:
-    """Campaigns, oldest first."""
-    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, state=state, name=name)
+    """Campaigns, oldest first unless `order` says otherwise."""
+    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, order=place.order, state=state, name=name)
     its = await variants.of(tx, [row.id for row in rows])
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: shown(row, its.get(row.id, ())))
 
 
 @router.get("/{campaign_id}", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
-async def get_campaign(campaign_id: Id, tx: Tx) -> CampaignWithProgress:
+async def get_campaign(campaign_id: Id, request: Request, tx: Tx) -> CampaignWithProgress:
     """One campaign with the progress of its latest occurrence."""
     campaign = await campaigns.get(tx, campaign_id)
-    progress = await outcomes.progress(tx, campaign_id, occurrence=campaign.occurrence)
+    progress = await _funnels(request).progress(tx, campaign_id, occurrence=campaign.occurrence)
     seen = await show(tx, campaign)
     return CampaignWithProgress(**seen.model_dump(), progress=ProgressOut.model_validate(progress))
 
@@ -108,10 +109,10 @@ async def change_campaign(campaign_id: Id, body: CampaignChanges, tx: Tx, now: N
 
 
 @router.get("/{campaign_id}/progress", dependencies=[Depends(needs("campaigns.read"))], responses=documented(404))
-async def get_progress(campaign_id: Id, tx: Tx, occurrence: WhichQuery = "latest") -> ProgressOut:
+async def get_progress(campaign_id: Id, request: Request, tx: Tx, occurrence: WhichQuery = "latest") -> ProgressOut:
     """The funnel, now."""
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)
-    return ProgressOut.model_validate(await outcomes.progress(tx, campaign_id, occurrence=number))
+    return ProgressOut.model_validate(await _funnels(request).progress(tx, campaign_id, occurrence=number))
 
 
 @router.post(
@@ -135,7 +136,8 @@ async def launch_campaign(campaign_id: Id, request: Request, platform: PlatformD
 )
 async def pause_campaign(campaign_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> CampaignOut:
     """Stop before the next message; what is under way ends as it ends."""
-    return await show(tx, await campaigns.pause(tx, campaign_id, reason=(body or PauseIn()).reason, at=now))
+    reason = (body or PauseIn()).reason
+    return await show(tx, await campaigns.pause(tx, campaign_id, reason=reason, quietly=True, at=now))
 
 
 @router.post(
@@ -269,6 +271,11 @@ async def test_campaign(
     )
     after_commit(request, messages.waking(request))
     return messages.show(message)
+
+
+def _funnels(request: Request) -> KeptFunnels:
+    kept: KeptFunnels = request.app.state.funnels
+    return kept
 
 
 def nudge(platform: Platform, campaign: Campaign) -> Work:

@@ -1,16 +1,21 @@
 """Who is connected, what each follows, and how one message reaches them all."""
 
 import asyncio
+import logging
 import random
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+
+import orjson
 
 from api import frames
-from api.buckets import Bucket
+from api.counting import Counts
 from api.frames import Prepared
-from api.protocol import WebSocket
+from api.live_bodies import Missed
+from api.protocol import BUFFER_BYTES, WebSocket
 from core.principals import Principal
 
 PING_S = 30.0
@@ -21,6 +26,7 @@ FULL_S = 20.0
 _SWEEP_S = 1.0
 _AT_ONCE = 1000  # connections written to before others get at the loop
 _PING = frames.frame(frames.PING, b"")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -35,43 +41,50 @@ class Client:
     topics: dict[str, int] = field(default_factory=dict)
     """Each with the `seq` after which it is followed: what was published before but has not left yet is not for it."""
     latest: dict[str, Prepared] = field(default_factory=dict)
-    buckets: tuple[Bucket, ...] = ()
+    spoken_for: tuple[str, str] = field(init=False)
+    """The buckets that what it says is taken from."""
     missed: int = 0
     sent: int = 0
     received: int = 0
+    number: int = 0
+    """Since the process started; to tell connections apart by."""
     full_since: float | None = None
     asked_at: float | None = None
     next_ping: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.spoken_for = f"address {self.address}", f"principal {self.principal.ref}"
+
 
 @dataclass(slots=True)
-class Counts:
-    """Since the process started."""
-
-    connected: int = 0
-    disconnected: int = 0
-    received: int = 0
-    sent: int = 0
-    broadcasts: int = 0
-    missed: int = 0
-    coalesced: int = 0
-    sent_away: int = 0
-    unanswered: int = 0
-    rate_limited: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class _Job:
-    """Of an event its `seq`; None for a state."""
+    """Of an event its `seq`; None for a state. `born_at`, in the loop's time: when it happened."""
 
     topic: str
     message: Prepared
     seq: int | None
+    born_at: float
+    to: Collection[Client] | None = None
+    """None: to all who follow `topic`."""
+    written: int = 0
+    deflated: int = 0
 
     def is_for(self, client: Client) -> bool:
         after = client.topics.get(self.topic)
         return after is not None and (self.seq is None or self.seq > after)
+
+    def count(self, times: int, *, is_deflated: bool) -> None:
+        self.written += times
+        if is_deflated and self.message.is_worth_compressing:
+            self.deflated += times
+
+
+@dataclass(slots=True)
+class _Joined:
+    """What everybody with the same compression gets."""
+
+    data: bytes
+    written: int = 0
 
 
 class Connections:
@@ -80,9 +93,10 @@ class Connections:
 
     def __init__(self) -> None:
         self.clients: set[Client] = set()
-        self.of_address: Counter[str] = Counter()
         self.counts = Counts()
         self._followers: dict[str, set[Client]] = {}
+        self._lapsed: dict[Client, int] = {}
+        """Who was full, and was not told what came after this `seq`; each is told so as soon as it has room."""
         self._jobs: deque[_Job] = deque()
         self._is_flushing = False
 
@@ -90,15 +104,14 @@ class Connections:
         # At a random moment: connections that came together are not asked together.
         client.next_ping = client.connected_at + random.uniform(0, PING_S)  # noqa: S311  no secret
         self.clients.add(client)
-        self.of_address[client.address] += 1
         self.counts.connected += 1
+        client.number = self.counts.connected
+        self.counts.most = max(self.counts.most, len(self.clients))
 
     def remove(self, client: Client) -> None:
         if client in self.clients:
             self.clients.discard(client)
-            self.of_address[client.address] -= 1
-            if not self.of_address[client.address]:
-                del self.of_address[client.address]
+            self._lapsed.pop(client, None)
             self.counts.disconnected += 1
             for topic in list(client.topics):
                 self.unfollow(client, topic)
@@ -121,24 +134,52 @@ class Connections:
     def followed(self) -> Iterable[str]:
         return self._followers.keys()
 
-    def publish(self, topic: str, message: Prepared, *, seq: int | None = None) -> None:
-        """To everybody who follows `topic`; `seq` where it is an event. Of a state only the newest counts: who is full
-        gets that one later. An event a full client misses, sees by `prev`, and asks for again."""
+    def follower_counts(self) -> dict[str, int]:
+        return {topic: len(followers) for topic, followers in self._followers.items()}
+
+    def followers(self, topic: str) -> Collection[Client]:
+        return self._followers.get(topic, ())
+
+    def publish(
+        self,
+        topic: str,
+        message: Prepared,
+        *,
+        seq: int | None = None,
+        age_s: float = 0.0,
+        to: Collection[Client] | None = None,
+    ) -> None:
+        """To everybody who follows `topic`, or to these of them; `seq` where it is an event, and how long ago it was
+        committed. Of a state only the newest counts: who is full gets that one later. Of events that a full
+        client misses it is told when it reads again, and asks for them."""
         self.counts.broadcasts += 1
         if topic not in self._followers:
             return
-        self._jobs.append(_Job(topic, message, seq))
+        loop = asyncio.get_running_loop()
+        self._jobs.append(_Job(topic, message, seq, loop.time() - age_s, to))
         if not self._is_flushing:
             self._is_flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop.call_soon(self._flush)
+
+    def is_up_to_date(self, client: Client) -> bool:
+        """It was given everything that has been published."""
+        return not self._is_flushing and client not in self._lapsed
+
+    def catches_up(self, client: Client) -> None:
+        """What it missed is a part of what it is given now."""
+        self._lapsed.pop(client, None)
+
+    def _lapse(self, client: Client) -> Prepared:
+        told = Missed(timestamp=int(time.time() * 1000), seq=self._lapsed.pop(client))
+        return Prepared(orjson.dumps(told.model_dump()))
 
     def tell(self, client: Client, message: Prepared) -> bool:
         """To one; False where it is full."""
-        if not client.socket.is_open or not client.socket.room():
+        if not client.socket.room():
             client.missed += 1
             self.counts.missed += 1
             return False
-        client.socket.give(message)
+        self.counts.bytes_out += client.socket.give(message)
         client.sent += 1
         self.counts.sent += 1
         return True
@@ -147,65 +188,112 @@ class Connections:
         jobs, self._jobs = list(self._jobs), deque()
         topic = jobs[0].topic
         writes = (
-            self._same_for_all(jobs, topic) if all(job.topic == topic for job in jobs) else self._each_its_own(jobs)
+            self._same_for_all(jobs, topic)
+            if all(job.topic == topic and job.to is None for job in jobs)
+            else self._each_its_own(jobs)
         )
         self._write_some(writes)
 
-    def _write_some(self, writes: Iterator[None]) -> None:
-        """What is published meanwhile waits: under load batches grow, and each gets cheaper."""
+    def _write_some(self, writes: Iterator[int]) -> None:
+        """What is published meanwhile waits: under load batches grow, and each gets cheaper. `writes` tells of how many
+        connections each step was."""
         loop = asyncio.get_running_loop()
-        if sum(1 for _ in islice(writes, _AT_ONCE)) == _AT_ONCE:
+        done = 0
+        for some in writes:
+            done += some
+            if done >= _AT_ONCE:
+                break
+        if done >= _AT_ONCE:
             loop.call_soon(self._write_some, writes)
         elif self._jobs:
             loop.call_soon(self._flush)
         else:
             self._is_flushing = False
 
-    def _same_for_all(self, jobs: list[_Job], topic: str) -> Iterator[None]:
-        joined: dict[int, bytes] = {}
-        oldest = next((job for job in jobs if job.seq is not None), jobs[0])
-        for client in tuple(self._followers.get(topic, ())):
-            if not oldest.is_for(client):  # new here, or gone
-                self._write_own(client, jobs)
-                yield
-                continue
-            bits = client.socket.window_bits
-            data = joined.get(bits)
-            if data is None:
-                data = joined[bits] = b"".join(job.message.frame(bits) for job in jobs)
-            self._write(client, data, jobs)
-            yield
+    def _same_for_all(self, jobs: list[_Job], topic: str) -> Iterator[int]:
+        """The hot path: what is the same for everybody is looked up before the loop over them."""
+        oldest = next((job.seq for job in jobs if job.seq is not None), sys.maxsize)
+        joined: dict[int, _Joined] = {}
+        lapsed = self._lapsed
+        count = len(jobs)
+        followers = tuple(self._followers.get(topic, ()))
+        for start in range(0, len(followers), _AT_ONCE):
+            some = followers[start : start + _AT_ONCE]
+            for client in some:
+                socket = client.socket
+                if (
+                    client.topics.get(topic, sys.maxsize) >= oldest
+                    or socket.waiting() > BUFFER_BYTES
+                    or (lapsed and client in lapsed)
+                ):
+                    self._write_own(client, jobs)  # new here, gone, full, or full before
+                    continue
+                same = joined.get(socket.window_bits)
+                if same is None:
+                    bits = socket.window_bits
+                    same = joined[bits] = _Joined(b"".join([job.message.frame(bits) for job in jobs]))
+                socket.write_now(same.data)
+                client.sent += count
+                same.written += 1
+            yield len(some)
+        for bits, same in joined.items():
+            self.counts.bytes_out += same.written * len(same.data)
+            for job in jobs:
+                job.count(same.written, is_deflated=bits > 0)
+        self._account(jobs)
 
-    def _each_its_own(self, jobs: list[_Job]) -> Iterator[None]:
+    def _each_its_own(self, jobs: list[_Job]) -> Iterator[int]:
         mine: dict[Client, list[_Job]] = {}
         for job in jobs:
-            for client in self._followers.get(job.topic, ()):
+            for client in self.followers(job.topic) if job.to is None else job.to:
                 mine.setdefault(client, []).append(job)
         for client, some in mine.items():
             self._write_own(client, some)
-            yield
+            yield 1
+        self._account(jobs)
 
     def _write_own(self, client: Client, jobs: list[_Job]) -> None:
         bits = client.socket.window_bits
         if some := [job for job in jobs if job.is_for(client)]:
-            self._write(client, b"".join(job.message.frame(bits) for job in some), some)
+            data = b"".join(job.message.frame(bits) for job in some)
+            if self._write(client, data, some):
+                self.counts.bytes_out += len(data)
+                for job in some:
+                    job.count(1, is_deflated=bits > 0)
 
-    def _write(self, client: Client, data: bytes, jobs: list[_Job]) -> None:
+    def _write(self, client: Client, data: bytes, jobs: list[_Job]) -> bool:
         socket = client.socket
-        if not socket.is_open:
-            return
         if socket.room():
-            socket.transport.write(data)
+            if client in self._lapsed:
+                data = self._lapse(client).frame(socket.window_bits) + data
+            socket.write_now(data)
             client.sent += len(jobs)
-            self.counts.sent += len(jobs)
-            return
+            return True
+        if not socket.is_open:
+            return False
         for job in jobs:
             if job.seq is None:
                 client.latest[job.topic] = job.message
                 self.counts.coalesced += 1
             else:
+                self._lapsed.setdefault(client, job.seq - 1)
                 client.missed += 1
                 self.counts.missed += 1
+        return False
+
+    def _account(self, jobs: list[_Job]) -> None:
+        """Counted when all of them are written, once for however many got them."""
+        counts, now = self.counts, asyncio.get_running_loop().time()
+        counts.last_broadcast_ms = int(time.time() * 1000)
+        for job in jobs:
+            counts.sent += job.written
+            if job.written:
+                counts.delivery.add((now - job.born_at) * 1000, job.written)
+            counts.compressed_sent += job.deflated
+            for made in job.message.deflations:
+                counts.compressed += 1
+                counts.compressed_from += len(job.message.plain)
+                counts.compressed_to += len(made)
 
     async def sweep(self) -> None:
         """Pings, a thirtieth of the connections each second, so that there is no timer for each. For ever."""
@@ -220,6 +308,8 @@ class Connections:
         socket = client.socket
         if socket.room():
             client.full_since = None
+            if client in self._lapsed:
+                self.tell(client, self._lapse(client))
             for topic in list(client.latest):
                 self.tell(client, client.latest.pop(topic))
         elif client.full_since is None:
@@ -231,9 +321,10 @@ class Connections:
             return
         if client.asked_at is not None and socket.heard < client.asked_at:
             self.counts.unanswered += 1
+            logger.info("websocket_unanswered client=%d principal=%s", client.number, client.principal.ref)
             socket.abort()
             return
         client.next_ping = now + PING_S
-        client.asked_at = now if socket.is_open and socket.room() else None
+        client.asked_at = now if socket.room() else None
         if client.asked_at is not None:
             socket.write(_PING)

@@ -3,21 +3,23 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from api.auth import needs
+from api.auth import needs, principal_of, require
 from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Str, Tx
 from api.errors import documented
-from api.idempotent import DOCUMENTED, Once
+from api.idempotent import DOCUMENTED, Once, Signed
 from api.pages import Page, PlaceDep, page
 from core import attributes, audiences, consents, contacts
 from core.contacts import Card, NewContact
 from core.filters import MAX_TEXT
 from core.filters_text import parse
+from core.ports import Address
 
 router = APIRouter(prefix="/api/v3/contacts", tags=["contacts"], route_class=Once)
+looking = APIRouter(prefix="/api/v3/contacts", tags=["contacts"], route_class=Signed)
 
 
 Value = bool | int | float | Annotated[Str, Field(max_length=1000)]
@@ -60,6 +62,23 @@ class ContactIn(Body):
     attributes: dict[Annotated[Str, Field(max_length=50)], Value] = Field(
         default={}, max_length=100, description="Each is of its kind; see attributes.", examples=[{"city": "Riyadh"}]
     )
+
+
+class NumberIn(Body):
+    """Whose number it is that one looks for."""
+
+    phone: Annotated[Str, Field(min_length=1, max_length=40)] = Field(
+        description="As it is usually written: +966 50 123 4567, 00966501234567, ٠٥٠١٢٣٤٥٦٧.", examples=["0501234567"]
+    )
+    country: Annotated[Str, Field(pattern="^[A-Za-z]{2}$")] | None = Field(
+        default=None, description="Of numbers without a country; not given: the default country.", examples=["SA"]
+    )
+
+
+class FoundOut(Shown):
+    """Who has the number."""
+
+    contact: ContactOut | None = Field(description="null: nobody.")
 
 
 class OptOutIn(Body):
@@ -124,6 +143,17 @@ async def list_contacts(
     matching = None if filter is None else await audiences.matching(tx, parse(filter), at=now)
     cards = await contacts.cards(tx, after=place.after, limit=place.limit, tag=tag, matching=matching)
     return page(cards, place, id_of=lambda card: card.contact.id, show=show)
+
+
+@looking.post("/find", dependencies=[Depends(needs("contacts.read"))], responses=documented())
+async def find_contact(body: NumberIn, request: Request, platform: PlatformDep, tx: Tx) -> FoundOut:
+    """Who has exactly this phone number. It takes `numbers.read` too, since asking for one number after another tells
+    numbers. Changes nothing; the number is in the body, because addresses are written into logs on the way."""
+    require(principal_of(request), "numbers.read")
+    country = (body.country or platform.settings.default_country).upper()
+    number = Address("phone", contacts.e164(body.phone, country))
+    theirs = await contacts.known(tx, platform.key, [number])
+    return FoundOut(contact=show(await contacts.card(tx, theirs[0])) if theirs else None)
 
 
 @router.get("/{contact_id}", dependencies=[Depends(needs("contacts.read"))], responses=documented(404))

@@ -46,13 +46,18 @@ def require_own_page(request: Request, cookie: str) -> None:
 
 
 def require_same_origin(request: Request) -> None:
-    """Browsers say where a page is from. Ports may differ: the dashboard has one of its own."""
+    """Browsers say where a page is from. The dashboard has a port of its own."""
     origin = request.headers.get("origin")
     if origin is None:
         return
-    theirs, ours = _host(origin), _host(f"//{request.headers.get('host', '')}")
-    if theirs is None or theirs != ours:
+    if not is_own(request, origin):
         raise NotAllowed("This request comes from another site's page.")
+
+
+def is_own(request: Request, origin: str) -> bool:
+    """A page of the host that was asked, on whatever port."""
+    theirs, ours = _host(origin), _host(f"//{request.headers.get('host', '')}")
+    return theirs is not None and theirs == ours
 
 
 def _host(url: str) -> str | None:

@@ -1,13 +1,15 @@
 """What routes ask for: the platform, a transaction, the time, and work for after the commit."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from core.bootstrap import Platform
 
@@ -35,7 +37,7 @@ class Background:
                 task.cancel()
 
 
-def platform_of(request: Request) -> Platform:
+def platform_of(request: HTTPConnection) -> Platform:
     platform: Platform = request.app.state.platform
     return platform
 
@@ -84,5 +86,17 @@ def _storable_secret(value: SecretStr) -> SecretStr:
 
 Str = Annotated[str, AfterValidator(_storable)]
 """Text that both databases take."""
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*")
+
+
+def _written_out(value: object) -> object:
+    """A number would be taken for seconds since 1970."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("is not a time with its zone, such as 2026-11-23T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""A time as a query says it."""
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_storable_secret)]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The id, as given when it was made.", examples=[7])]

@@ -1,25 +1,29 @@
 """Who may open a WebSocket, and how much they may say on it."""
 
-from collections.abc import Collection, Iterable
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import parse_qs, urlsplit
-from weakref import WeakValueDictionary
+from urllib.parse import parse_qs
 
 from starlette.requests import HTTPConnection, Request
 
 from api import cookies
-from api.addresses import address_of
-from api.auth import admit, person, program
-from api.buckets import Bucket
-from api.connections import Client, Connections
+from api.addresses import address_of, is_among
+from api.auth import admit, authenticate, person, program
+from api.cluster import Cluster
+from api.connections import Client
+from api.limits import Limits
+from api.places import NoPlace, Place, Places
+from api.shared_looks import SharedLooks
 from core import apikeys, handshakes, protected_pages, signins
 from core.bootstrap import Platform
-from core.errors import NotSignedIn, WaqtorError
+from core.errors import NotSignedIn, TooMany, WaqtorError
 from core.handshakes import Signed
 from core.principals import Principal
 
 _SIGNED = ("key", "ts", "nonce", "sig")
+_REMEMBERED_S = 0.25
+_LONGEST_TS = 16  # digits; a longer one is not even made a number
 
 
 class Turned(Exception):
@@ -36,80 +40,74 @@ class Turned(Exception):
 class Entered:
     principal: Principal
     address: str
+    place: Place
 
 
 class Entrance:
-    """Of this process; what it counts is what is connected here."""
+    """Of this process."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, limits: Limits, cluster: Cluster) -> None:
         self._platform = platform
-        settings = platform.settings
-        self._origins = frozenset(settings.live_origins.replace(",", " ").split())
-        self._allowed = _networks(settings.live_addresses)
-        self._refused = _networks(settings.live_addresses_refused)
-        self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
+        self._limits = limits
+        self._origins = frozenset(platform.settings.live_origins.replace(",", " ").split())
+        self.places = Places(platform.settings, cluster)
+        self._recent: SharedLooks[Principal] = SharedLooks(lasts_s=_REMEMBERED_S)
         self.is_closing = False
 
-    async def admit(self, connection: HTTPConnection, connections: Connections) -> Entered:
-        """Raises `Turned`. What costs least to look at comes first."""
+    async def enter(self, connection: HTTPConnection) -> Entered:
+        """Who comes, with a place taken. Raises `Turned`. What costs least to look at comes first."""
         if self.is_closing:
             raise Turned("closing", "The server restarts. Come back in a moment.", status=503)
         request = _as_request(connection)
         address = address_of(request)
         self._look_at_address(address)
         self._look_at_origin(request)
-        self._look_for_room(address, connections)
         try:
-            principal = await self._principal(request, address)
-        except NotSignedIn as unknown:
-            why = "bad_signature" if unknown.field in ("sig", "ts", "nonce", "ip", "ticket") else "unauthorized"
-            told = unknown.message if why == "bad_signature" else "Invalid API key"
-            raise Turned(why, told, status=0) from None
-        except WaqtorError as refused:
-            raise Turned(refused.code, refused.message, status=0) from None
-        settings = self._platform.settings
-        if sum(one.principal.ref == principal.ref for one in connections.clients) >= settings.live_per_principal:
-            raise Turned("too_many_of_principal", "You have too many connections open.", status=429)
-        return Entered(principal, address)
+            place = await self.places.take(address)
+            try:
+                principal = await self._principal(request)
+                await place.belongs_to(principal.ref)
+            except BaseException:  # also who is cancelled leaves no place taken
+                place.leave()
+                raise
+        except NoPlace as full:
+            raise Turned(full.why, full.message, status=503 if full.why == "full" else 429) from None
+        return Entered(principal, address, place)
 
-    def buckets(self, entered: Entered) -> tuple[Bucket, Bucket]:
-        """What a client of this address and principal draws on when it speaks."""
-        return self._bucket(f"address {entered.address}"), self._bucket(f"principal {entered.principal.ref}")
-
-    def _bucket(self, name: str) -> Bucket:
-        found = self._buckets.get(name)
-        if found is None:
-            settings = self._platform.settings
-            found = self._buckets[name] = Bucket(settings.live_messages_per_s, settings.live_messages_at_once)
-        return found
+    def may_speak(self, client: Client) -> bool:
+        """One message more, of what its address and its principal may say."""
+        said = self._limits.said
+        return not (said.draw(client.spoken_for[0]) or said.draw(client.spoken_for[1]))
 
     async def still_welcome(self, clients: Iterable[Client]) -> dict[Client, Principal]:
         """Who they are now, of those whose key or sign-in still counts."""
-        known = list(clients)
-        now_they_are = await self._anew({one.principal for one in known})
-        return {one: now_they_are[one.principal] for one in known if one.principal in now_they_are}
+        known = {one: (one.principal, one.address) for one in clients}
+        now_they_are = await self._anew(set(known.values()))
+        return {one: now_they_are[who] for one, who in known.items() if who in now_they_are}
 
-    async def recognise(self, principal: Principal) -> Principal:
+    async def recognise(self, principal: Principal, address: str) -> Principal:
         """Who this is now; raises `NotSignedIn`."""
-        if found := (await self._anew({principal})).get(principal):
+        who = principal, address
+        if found := (await self._anew({who})).get(who):
             return found
-        raise NotSignedIn("What you came in with is no longer valid.")
+        raise NotSignedIn("What you came in with is no longer valid, or not from here.", field="ticket")
 
-    async def _anew(self, principals: Collection[Principal]) -> dict[Principal, Principal]:
-        keys = {one.id for one in principals if one.sign_in_id is None}
-        people = {one.sign_in_id for one in principals if one.sign_in_id is not None}
+    async def _anew(self, comers: Collection[tuple[Principal, str]]) -> dict[tuple[Principal, str], Principal]:
+        """By who came from where: a key may be bound to addresses, and so is all that it opened."""
+        keys = {one.id for one, _ in comers if one.sign_in_id is None}
+        people = {one.sign_in_id for one, _ in comers if one.sign_in_id is not None}
         async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
             valid_keys = await apikeys.valid(tx, keys, at=now) if keys else {}
             valid_people = await signins.valid(tx, people, at=now) if people else {}
             closed = {one: await protected_pages.closed(tx, one, at=now) for one in valid_people}
-        found: dict[Principal, Principal] = {}
-        for one in principals:
+        found: dict[tuple[Principal, str], Principal] = {}
+        for one, address in comers:
             if one.sign_in_id is None:
-                if key := valid_keys.get(one.id):
-                    found[one] = program(key)
+                if (key := valid_keys.get(one.id)) and apikeys.is_taken_from(key, address):
+                    found[one, address] = program(key)
             elif pair := valid_people.get(one.sign_in_id):
-                found[one] = person(*pair, closed[one.sign_in_id])
+                found[one, address] = person(*pair, closed[one.sign_in_id])
         return found
 
     async def ticket(self, principal: Principal) -> str:
@@ -120,15 +118,9 @@ class Entrance:
         return handshakes.ticket(self._platform.key, about, at=now)
 
     def _look_at_address(self, address: str) -> None:
-        if not self._allowed and not self._refused:
-            return
-        try:
-            from_where = ip_address(address)
-        except ValueError:
-            raise Turned("bad_address", "Not from here.", status=403) from None
-        if any(from_where in one for one in self._refused):
-            raise Turned("bad_address", "Not from here.", status=403)
-        if self._allowed and not any(from_where in one for one in self._allowed):
+        allowed, refused = self._platform.settings.live_allowed, self._platform.settings.live_refused
+        is_unknown = not address and bool(allowed or refused)
+        if is_unknown or is_among(address, refused) or (allowed and not is_among(address, allowed)):
             raise Turned("bad_address", "Not from here.", status=403)
 
     def _look_at_origin(self, request: Request) -> None:
@@ -138,37 +130,51 @@ class Entrance:
             if request.cookies.get(cookies.NAME) and not _brings_more_than_a_cookie(request):
                 raise Turned("bad_origin", "A browser says of which page it comes.", status=403)
             return
-        if origin not in self._origins and _host(origin) != _host(f"//{request.headers.get('host', '')}"):
+        if origin not in self._origins and not cookies.is_own(request, origin):
             raise Turned("bad_origin", "Pages of this site may not come in: live_origins.", status=403)
 
-    def _look_for_room(self, address: str, connections: Connections) -> None:
-        settings = self._platform.settings
-        if len(connections.clients) >= settings.live_connections:
-            raise Turned("full", "There are too many connections.", status=503)
-        if connections.of_address[address] >= settings.live_per_address:
-            raise Turned("too_many_of_address", "There are too many connections from your address.", status=429)
+    async def _principal(self, request: Request) -> Principal:
+        """Counted like requests, in whatever way they come: who guesses is soon not even looked at."""
+        try:
+            return await admit(request, by=self._way_of(request))
+        except NotSignedIn as unknown:
+            is_signed = unknown.field in ("sig", "ts", "nonce", "ip", "ticket")
+            why, told = ("bad_signature", unknown.message) if is_signed else ("unauthorized", "Invalid API key")
+            why = "expired_signature" if unknown.field == "ts" else why
+            raise Turned(why, told, status=0) from None
+        except TooMany as refused:
+            raise Turned(refused.code, refused.message, status=429) from None
+        except WaqtorError as refused:
+            raise Turned(refused.code, refused.message, status=0) from None
 
-    async def _principal(self, request: Request, address: str) -> Principal:
-        query = {name: values[0] for name, values in parse_qs(request.url.query).items()}
-        if ticket := query.get("ticket"):
-            return await self._by_ticket(ticket)
-        if "sig" in query:
-            return await self._by_signature(query, address)
-        return await admit(request)
+    def _way_of(self, request: Request) -> Callable[[Request], Awaitable[Principal]]:
+        if request.query_params.get("ticket"):
+            return self._by_ticket
+        if request.query_params.get("sig") is not None:
+            return self._by_signature
+        return self._by_key_or_token if _brings_a_key_or_token(request) else authenticate
 
-    async def _by_ticket(self, ticket: str) -> Principal:
+    async def _by_key_or_token(self, request: Request) -> Principal:
+        """What opens many connections at once is looked up once. Revoked meanwhile, it is found by the next look at
+        who is connected: within a second in all."""
+        brought = request.headers.get("authorization"), request.headers.get("x-api-key"), address_of(request)
+        word = hashlib.sha256(repr(brought).encode()).digest()
+        return await self._recent.get(word, lambda: authenticate(request))
+
+    async def _by_ticket(self, request: Request) -> Principal:
         async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
-        about = handshakes.by_ticket(self._platform.key, ticket, at=now)
+        about = handshakes.by_ticket(self._platform.key, request.query_params["ticket"], at=now)
+        was = Principal(kind=about["kind"], id=about["id"], may=frozenset(), has="", sign_in_id=about["sign_in"])
+        principal = await self.recognise(was, address_of(request))
         await self._spend(f"ticket:{about['jti']}")
-        return await self.recognise(
-            Principal(kind=about["kind"], id=about["id"], may=frozenset(), has="", sign_in_id=about["sign_in"])
-        )
+        return principal
 
-    async def _by_signature(self, query: dict[str, str], address: str) -> Principal:
+    async def _by_signature(self, request: Request) -> Principal:
+        query = request.query_params
         if missing := [name for name in _SIGNED if not query.get(name)]:
             raise NotSignedIn(f"A signed request also says {missing[0]}.", field="sig")
-        if not query["ts"].isdecimal():
+        if not query["ts"].isdecimal() or len(query["ts"]) > _LONGEST_TS:
             raise NotSignedIn("ts is in milliseconds since 1970.", field="ts")
         said = Signed(
             key=query["key"],
@@ -179,7 +185,7 @@ class Entrance:
         )
         async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
-            key = await handshakes.by_signature(tx, said, address=address, at=now)
+            key = await handshakes.by_signature(tx, said, address=address_of(request), at=now)
         await self._spend(f"{key.id}:{said.nonce}")
         return program(key)
 
@@ -190,7 +196,7 @@ class Entrance:
 
 def _as_request(connection: HTTPConnection) -> Request:
     """As a request for reading, so that it is looked at by the same functions. 2.3.0's `?apiKey=` is a header here."""
-    query = parse_qs(connection.url.query)
+    query = parse_qs(connection.scope["query_string"].decode("latin-1"))
     headers = list(connection.scope["headers"])
     if given := query.get("apiKey"):
         headers.append((b"x-api-key", given[0].encode()))
@@ -200,15 +206,8 @@ def _as_request(connection: HTTPConnection) -> Request:
 
 def _brings_more_than_a_cookie(request: Request) -> bool:
     named = {"ticket", "sig"} & set(parse_qs(request.url.query))
-    return bool(named or request.headers.get("authorization") or request.headers.get("x-api-key"))
+    return bool(named) or _brings_a_key_or_token(request)
 
 
-def _networks(named: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(one, strict=False) for one in named.replace(",", " ").split())
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
+def _brings_a_key_or_token(request: Request) -> bool:
+    return bool(request.headers.get("authorization") or request.headers.get("x-api-key"))

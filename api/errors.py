@@ -79,7 +79,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, for OpenAPI. Those that every route may give are always among them."""
     return {
         status: {"model": ErrorAnswer, "description": MEANING[status]}
-        for status in sorted({401, 403, 422, 429, 503, *statuses})
+        for status in sorted({401, 403, 413, 422, 429, 503, *statuses})
     }
 
 

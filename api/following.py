@@ -3,22 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
 import orjson
 
 from api import topics
+from api.bell import TOPIC as NOTIFICATIONS
+from api.bell import Bell, Rows, milliseconds, told
 from api.connections import Connections
 from api.frames import Prepared
 from core import bus, campaigns, outcomes
 from core.bootstrap import Platform
 from core.bus import Logged
+from core.principals import Principal
 
-_LOOK_S = 0.025  # how late an event of another process may be seen on SQLite
 _PROGRESS_S = 0.5
 _PROGRESS_SHARE = 20  # counting a large campaign takes long: it may take a twentieth of the time
 _RETRY_S = 1.0
@@ -27,32 +27,13 @@ _TELLS_OF_PROGRESS = ("messages", "recipients", "campaign", "occurrence")
 logger = logging.getLogger(__name__)
 
 
-def milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-def envelope(event: Logged, topic: str) -> dict[str, Any]:
-    """The event as who follows `topic` sees it."""
-    return {
-        "type": event.type,
-        "topic": topic,
-        "seq": event.seq,
-        "data": event.data,
-        "timestamp": milliseconds(event.at),
-    }
-
-
-def told(event: Logged, topic: str, *, prev: int) -> Prepared:
-    """Over the WebSocket, where it also says which event of this topic was the one before it."""
-    return Prepared(orjson.dumps({**envelope(event, topic), "prev": prev}))
-
-
 class Following:
     """Reads the log in order while anybody is connected. What is above `position` nobody here has been told yet."""
 
-    def __init__(self, platform: Platform, connections: Connections) -> None:
+    def __init__(self, platform: Platform, connections: Connections, bell: Bell) -> None:
         self._platform = platform
         self._connections = connections
+        self._bell = bell
         self._last: dict[str, int] = {}
         self._wanted = asyncio.Event()
         self._is_stale = True
@@ -60,6 +41,8 @@ class Following:
         self._entering = 0
         self._moved = asyncio.Event()
         self.position = 0
+        self.ahead_s = 0.0
+        """So much the database's clock, by which events are dated, is ahead of this machine's."""
 
     @asynccontextmanager
     async def entering(self) -> AsyncIterator[None]:
@@ -67,8 +50,7 @@ class Following:
         self._entering += 1
         try:
             if self._is_stale:
-                async with self._platform.database.reading() as tx:
-                    head = (await bus.reach(tx)).head
+                head = (await self.look()).head
                 if self._is_stale:  # nobody else was faster
                     self.position, self._is_stale = head, False
             self._wanted.set()
@@ -76,17 +58,37 @@ class Following:
         finally:
             self._entering -= 1
 
-    def begin(self, topic: str, last: int) -> None:
+    async def look(self) -> bus.Reach:
+        """Where the log is now, and with it what time it is there. What was committed before is not told as new."""
+        await bus.number_all(self._platform.database)
+        async with self._platform.database.reading() as tx:
+            self.ahead_s = (await self._platform.clock.now(tx)).timestamp() - time.time()
+            return await bus.reach(tx)
+
+    @property
+    def streams(self) -> int:
+        """Who follows over plain HTTP, and who is coming in."""
+        return self._entering
+
+    @property
+    def is_resting(self) -> bool:
+        """Nobody follows."""
+        return self._is_stale
+
+    def begin(self, topic: str, last: int, *, principal: Principal) -> None:
         """`last` is an event of `topic`, the newest up to `position`: what follows names it as the one before. Where
         none is known, `prev` is 0, which nobody takes for a gap."""
-        self._last.setdefault(topic, last)
+        if topic == NOTIFICATIONS:
+            self._bell.begin(principal, last)
+        else:
+            self._last.setdefault(topic, last)
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await self._wanted.wait()
             try:
-                async with self._calls() as more:
+                async with bus.calls(self._platform.database, at_least_each_s=_RETRY_S) as more:
                     while not self._is_stale:
                         if not await self._pass_on():
                             await more()
@@ -94,23 +96,35 @@ class Following:
                             self._rest()
             except Exception:  # the database may be restarting; the log waits for us
                 logger.exception("following_stalled")
+                self._connections.counts.fail("stalled", "The event log could not be read.")
                 await asyncio.sleep(_RETRY_S)
 
     def _rest(self) -> None:
         """Nobody is there: the next one begins where the log is then."""
         self._wanted.clear()
         self._last.clear()
+        self._bell.rest()
         self._is_stale = True
 
     async def _pass_on(self) -> bool:
         batch = await bus.next_batch(self._platform.database, self.position, limit=_BATCH)
+        rows = await self._bell.rows(batch)
         for event in batch:
-            self._publish(event)
+            self._publish(event, rows)
             self.position = event.seq
         if batch:
-            self._moved.set()
-            self._moved = asyncio.Event()
+            self.wake()
         return bool(batch)
+
+    def wake(self) -> None:
+        """Whoever waits in `beyond` looks again."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody follows, in whatever way."""
+        return self._wanted.is_set()
 
     async def beyond(self, seq: int, *, within_s: float) -> None:
         """Returns when `position` is above `seq`, or the time is up."""
@@ -119,28 +133,19 @@ class Following:
                 async with asyncio.timeout(within_s):
                     await self._moved.wait()
 
-    def _publish(self, event: Logged) -> None:
+    def _publish(self, event: Logged, rows: Rows) -> None:
         self._has_moved |= event.type.partition(".")[0] in _TELLS_OF_PROGRESS
+        age_s = max(0.0, time.time() + self.ahead_s - event.at.timestamp())
+        self._connections.counts.lag.add(age_s * 1000)
         for topic in topics.of(event):
-            if self._connections.is_followed(topic):
+            if topic == NOTIFICATIONS:
+                self._bell.publish(event, rows, age_s=age_s)
+            elif self._connections.is_followed(topic):
                 prev = self._last.get(topic, 0)
-                self._connections.publish(topic, told(event, topic, prev=prev), seq=event.seq)
+                self._connections.publish(topic, told(event, topic, prev=prev), seq=event.seq, age_s=age_s)
                 self._last[topic] = event.seq
             else:
                 self._last.pop(topic, None)
-
-    @asynccontextmanager
-    async def _calls(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """To wait until there may be more. PostgreSQL calls; on SQLite one has to look."""
-        if not self._platform.database.is_postgres:
-
-            async def look() -> None:
-                await asyncio.sleep(_LOOK_S)
-
-            yield look
-            return
-        async with bus.calls(self._platform.database, at_least_each_s=_RETRY_S) as called:
-            yield called
 
     async def show_progress(self) -> None:
         """At most twice a second, to who follows a campaign that moves. For ever."""
@@ -155,6 +160,7 @@ class Following:
                 await self._publish_progress()
             except Exception:  # the database may be restarting; the next look is soon
                 logger.exception("progress_stalled")
+                self._connections.counts.fail("stalled", "Progress could not be counted.")
             pause_s = max(_PROGRESS_S, (time.monotonic() - begun) * _PROGRESS_SHARE)
 
     async def _publish_progress(self) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Collection
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 WORTH_COMPRESSING = 256
@@ -59,9 +60,18 @@ class Prepared:
         self.plain = frame(TEXT, payload)
         self._deflated: dict[int, bytes] = {}
 
+    @property
+    def is_worth_compressing(self) -> bool:
+        return len(self.payload) >= WORTH_COMPRESSING
+
+    @property
+    def deflations(self) -> Collection[bytes]:
+        """The compressed forms that were made."""
+        return self._deflated.values()
+
     def frame(self, window_bits: int) -> bytes:
         """`window_bits`: what the receiver agreed to; 0 where it does not inflate."""
-        if not window_bits or len(self.payload) < WORTH_COMPRESSING:
+        if not window_bits or not self.is_worth_compressing:
             return self.plain
         made = self._deflated.get(window_bits)
         if made is None:

@@ -1,5 +1,6 @@
 """The request that asks for a WebSocket, and what is answered to it (RFC 6455, section 4)."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -7,7 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
 
+from uvicorn.config import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.headers import build_extension, parse_extension
@@ -83,6 +88,30 @@ def accepted_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     if not is_key:
         raise Refused(HTTPStatus.BAD_REQUEST, "The header Sec-WebSocket-Key is not 16 bytes in base64.")
     return base64.b64encode(hashlib.sha1(key + _GUID).digest())  # noqa: S324  the standard's choice; no secret
+
+
+def scope(head: Head, config: Config, transport: asyncio.Transport) -> dict[str, Any]:
+    """What an ASGI app is told of the connection."""
+    root = config.root_path
+    return {
+        "type": "websocket",
+        "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "wss" if is_ssl(transport) else "ws",
+        "server": get_local_addr(transport),
+        "client": get_remote_addr(transport),
+        "root_path": root,
+        "path": root + unquote(head.path.decode("latin-1")),
+        "raw_path": root.encode() + head.path,
+        "query_string": head.query,
+        "headers": head.headers,
+        "subprotocols": [
+            one.strip().decode("latin-1")
+            for name, value in head.headers
+            if name == b"sec-websocket-protocol"
+            for one in value.split(b",")
+        ],
+    }
 
 
 @lru_cache(maxsize=256)

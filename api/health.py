@@ -27,6 +27,11 @@ class Ready(Shown):
     ok: bool
     database: str = Field(description="ok or away", examples=["ok"])
     revision: str = Field(description="Of the database's schema: ok, behind or unknown", examples=["ok"])
+    redis: str = Field(
+        description="none, ok or away; away is no reason not to be ready: each process then keeps to its own limits.",
+        examples=["none"],
+    )
+    instance: str = Field(description="ok, or conflict: another process has taken our place.", examples=["ok"])
     suspect_senders: list[int] = Field(description="They send, and no receipts come back.", examples=[[]])
     inbox_lag_s: float | None = Field(description="How long the oldest webhook has waited to be applied.", examples=[0])
 
@@ -57,6 +62,16 @@ async def readyz(request: Request, platform: PlatformDep, response: Response) ->
     except Exception as error:
         if not errors.is_away(error):
             raise
-    is_ready = database == "ok" and found == "ok" and not request.app.state.live.entrance.is_closing
+    state = request.app.state
+    is_held = state.place.is_held
+    is_ready = database == "ok" and found == "ok" and is_held and not state.live.entrance.is_closing
     response.status_code = 200 if is_ready else 503
-    return Ready(ok=is_ready, database=database, revision=found, suspect_senders=list(suspects), inbox_lag_s=lag)
+    return Ready(
+        ok=is_ready,
+        database=database,
+        revision=found,
+        redis=state.cluster.state,
+        instance="ok" if is_held else "conflict",
+        suspect_senders=list(suspects),
+        inbox_lag_s=lag,
+    )

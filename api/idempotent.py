@@ -19,7 +19,7 @@ from core.idempotency import Answer, Ask
 from core.roles import Permission
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_OPEN_BODY_BYTES = 16 * 1024
+MAX_OPEN_BODY_BYTES = 128 * 1024  # two secrets of 4,096 characters, each character escaped
 HEADER = "Idempotency-Key"
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -56,6 +56,7 @@ class Signed(APIRoute):
     """Only for who is known and may; of anybody else not even the body is read. Who may not see numbers gets none."""
 
     max_body_bytes: int | None = MAX_BODY_BYTES
+    may_hold_numbers = True
 
     def get_route_handler(self) -> _Handler:
         handle, permission = self._carrying_out(), self.permission
@@ -65,7 +66,7 @@ class Signed(APIRoute):
             require(principal, permission)
             if self.max_body_bytes is not None and request.method not in ("GET", "HEAD"):
                 request._body = await whole(request, limit=self.max_body_bytes)
-            if sees_numbers(principal):
+            if not self.may_hold_numbers or sees_numbers(principal):
                 return await handle(request)
             try:
                 return hide_numbers(await handle(request))
@@ -97,6 +98,12 @@ class Streamed(Signed):
     """The route reads the body itself, in pieces and up to a limit of its own."""
 
     max_body_bytes = None
+
+
+class Figures(Signed):
+    """The answer tells how many, and of nobody."""
+
+    may_hold_numbers = False
 
 
 class Once(Signed):

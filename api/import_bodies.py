@@ -55,6 +55,7 @@ class ImportOut(Shown):
     rejected: int = Field(examples=[3])
     mapping: dict[str, str] = Field(examples=[{"Mobile": "phone"}])
     country: str | None = Field(description="In which numbers without a + were read.", examples=["SA"])
+    tags: list[str] = Field(description="Given to everybody in it.", examples=[["autumn"]])
     consent: dict[str, str] | None = Field(description="The evidence that was given with the file.")
     created_at: datetime
     finished_at: datetime | None
@@ -99,6 +100,7 @@ _FIELDS: dict[str, Any] = {
         "description": "JSON: where columns go that are not named as here.",
         "example": '{"Mobile": "phone", "Full name": "name", "City": "attributes.city", "Groups": "tags"}',
     },
+    "tags": {"type": "string", "description": "Given to everybody in the file; `;` between two.", "example": "autumn"},
     "country": {"type": "string", "description": "Of numbers without a +; two letters.", "example": "SA"},
     "consent": {
         "type": "string",

@@ -22,13 +22,14 @@ from api.import_bodies import (
     RejectedOut,
     SampleOut,
 )
-from api.pages import Page, PlaceDep, page
+from api.pages import OrderedDep, Page, PlaceDep, page
 from api.recipients import cell
 from api.uploads import Upload, field_json, receive
 from core import attributes, idempotency, import_files, imports, kept_files
 from core.bootstrap import Platform
 from core.errors import Invalid
 from core.idempotency import Answer, Ask
+from core.import_columns import tags_in
 from core.imports import Agreed, Asked
 
 # A file goes in by many transactions, so the route opens its own (`Streamed`, not `Once`).
@@ -43,7 +44,7 @@ _WAIT_S = 5.0  # a file that is done by then is one call
     status_code=201,
     response_model=ImportReport,
     dependencies=[Depends(needs("contacts.write"))],
-    responses={202: {"model": ImportReport, "description": "Kept, and still being taken."}, **documented(413)},
+    responses={202: {"model": ImportReport, "description": "Kept, and still being taken."}, **documented()},
     openapi_extra={**DOCUMENTED, **UPLOAD},
 )
 async def import_contacts(request: Request, platform: PlatformDep) -> Response:
@@ -121,6 +122,7 @@ async def _asked_for(platform: Platform, upload: Upload) -> Asked:
         format=import_files.format_of(upload.filename, beginning),
         country=upload.fields.get("country", "").strip().upper() or platform.settings.default_country,
         mapping=mapping.root if mapping else {},
+        tags=tags_in(upload.fields.get("tags", "")),
         consent=Agreed(**consent.model_dump()) if consent else None,
     )
 
@@ -128,7 +130,7 @@ async def _asked_for(platform: Platform, upload: Upload) -> Asked:
 @router.post(
     "/contacts/import/preview",
     dependencies=[Depends(needs("contacts.write"))],
-    responses=documented(413),
+    responses=documented(),
     openapi_extra=UPLOAD,
 )
 async def preview_import(request: Request, platform: PlatformDep) -> ImportPreview:
@@ -154,9 +156,9 @@ async def preview_import(request: Request, platform: PlatformDep) -> ImportPrevi
 
 
 @router.get("/imports", dependencies=[Depends(needs("contacts.read"))], responses=documented())
-async def list_imports(tx: Tx, place: PlaceDep) -> Page[ImportOut]:
-    """Files taken so far, oldest first."""
-    rows = await imports.listed(tx, after=place.after, limit=place.limit)
+async def list_imports(tx: Tx, place: OrderedDep) -> Page[ImportOut]:
+    """Files taken so far, oldest first unless `order` says otherwise."""
+    rows = await imports.listed(tx, after=place.after, limit=place.limit, order=place.order)
     return page(rows, place, id_of=lambda row: row.id, show=ImportOut.model_validate)
 
 

@@ -9,13 +9,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from api import topics
+from api.addresses import address_of
 from api.auth import allows, needs, principal_of, require
+from api.bell import envelope, is_for
 from api.bodies import Shown
+from api.cluster import Cluster
 from api.errors import documented
 from api.events import LogPruned
-from api.following import envelope
 from api.gateway import Live
 from api.idempotent import Signed
+from api.places import PRINCIPAL
 from core.errors import Invalid, NotSignedIn
 from core.handshakes import TICKET_LASTS
 
@@ -40,9 +43,52 @@ async def create_ticket(request: Request) -> TicketOut:
     return TicketOut(ticket=ticket, expires_in=int(TICKET_LASTS.total_seconds()))
 
 
+class Connected(Shown):
+    """Somebody who is connected now."""
+
+    principal: str = Field(description="As in the audit log.", examples=["user:3"])
+    connections: int = Field(description="WebSockets and streams, over all processes.", examples=[2])
+    instances: list[str] = Field(description="The API processes they are at.", examples=[["9f86d081"]])
+
+
+class Presence(Shown):
+    """Who is connected at this moment."""
+
+    data: list[Connected]
+    instances: list[str] = Field(description="All API processes.", examples=[["9f86d081", "60303ae2"]])
+    is_whole: bool = Field(description="False while Redis is away: then it is this process's alone.", examples=[True])
+
+
+@router.get("/presence", dependencies=[Depends(needs("system.read"))], responses=documented())
+async def show_presence(request: Request) -> Presence:
+    """Who is connected, over all API processes."""
+    cluster: Cluster = request.app.state.cluster
+    present = await cluster.present()
+    of_whom: dict[str, dict[str, int]] = {}
+    for instance, taken in present.items():
+        for name, count in taken.items():
+            if name.startswith(PRINCIPAL):
+                of_whom.setdefault(name.removeprefix(PRINCIPAL), {})[instance] = count
+    data = [
+        Connected(principal=ref, connections=sum(at.values()), instances=sorted(at))
+        for ref, at in sorted(of_whom.items())
+    ]
+    return Presence(data=data, instances=sorted(present), is_whole=cluster.state != "away")
+
+
+async def _placed(request: Request) -> AsyncIterator[None]:
+    """A stream is a connection like a WebSocket: it takes a place as long as it lasts."""
+    place = await _live(request).entrance.places.take(address_of(request))
+    try:
+        await place.belongs_to(principal_of(request).ref)
+        yield
+    finally:
+        place.leave()
+
+
 @router.get(
     "/events/stream",
-    dependencies=[Depends(needs("events.read"))],
+    dependencies=[Depends(needs("events.read")), Depends(_placed)],
     response_class=StreamingResponse,
     responses={**documented(410), **_STREAM},
 )
@@ -74,24 +120,28 @@ async def stream_events(
 
 
 async def _stream(request: Request, live: Live, wanted: frozenset[str], after: int | None) -> AsyncIterator[bytes]:
-    principal = principal_of(request)
+    principal, address = principal_of(request), address_of(request)
     async with live.following.entering():
         cursor = live.following.position if after is None else after
         yield b"retry: 2000\n\n"
-        while not live.entrance.is_closing:
+        while not live.is_over:
             if cursor >= live.following.position:
-                yield b": still here\n\n"
+                yield b": still here\nid: %d\n\n" % cursor  # so also who hears nothing knows how far it is
                 await live.following.beyond(cursor, within_s=_QUIET_S)
             try:
-                principal = await live.entrance.recognise(principal)
+                principal = await live.entrance.recognise(principal, address)
             except NotSignedIn:
                 return
-            for event in await live.logged(cursor):
+            events = await live.logged(cursor)
+            rows = await live.bell.rows(events)
+            for event in events:
                 cursor = event.seq
                 for topic in topics.of(event):
-                    if topic in wanted and allows(principal, topics.permission(topic)):
-                        data = orjson.dumps(envelope(event, topic))
-                        yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), data)
+                    is_theirs = allows(principal, topics.permission(topic)) and is_for(principal, event, rows)
+                    if topic in wanted and is_theirs:
+                        said = envelope(event, topic, principal, rows)
+                        data = orjson.dumps(said)
+                        yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, said["type"].encode(), data)
 
 
 def _wanted(request: Request, asked: list[str]) -> frozenset[str]:

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from api.notifications_v2 import NotificationCountV2Data, NotificationV2
+
 Topic = Annotated[str, Field(min_length=1, max_length=100, examples=["campaigns", "campaign:7"])]
 Timestamp = Annotated[int, Field(description="Milliseconds since 1970, UTC.", examples=[1793448000000])]
 
@@ -97,9 +99,10 @@ class Unsubscribed(_Answer):
 
 
 class Pong(_Answer):
-    """Yes."""
+    """Yes. Of what you follow, everything up to `seq` has been told; null while something is still to come."""
 
     type: Literal["pong"] = "pong"
+    seq: int | None = None
 
 
 class SenderState(BaseModel):
@@ -159,6 +162,46 @@ class LiveState(_Told):
     data: dict[str, Any]
 
 
+class NotificationData(NotificationV2):
+    """As 2.3.0 had it, and how to say it in another language (`wording`, `params`)."""
+
+    kind: str = Field(examples=["campaign.paused"])
+    wording: str = Field(examples=["campaign.paused"])
+    params: dict[str, Any] = Field(examples=[{"name": "Spring", "reason": "template_paused"}])
+    about: str | None = Field(description="What it is about.", examples=["campaign:7"])
+    path: str | None = Field(description="Where the API has that.", examples=["/api/v3/campaigns/7"])
+
+
+class NotificationNew(LiveEvent):
+    """Something that you are told: a `LiveEvent`, whole. Each gets only what is for them."""
+
+    type: Literal["notification:new"]
+    topic: Literal["notifications"]
+    data: NotificationData  # type: ignore[assignment]  # narrower than of events in general
+
+
+class NotificationCountData(NotificationCountV2Data):
+    """Whose it is, and how many."""
+
+    userId: str = Field(description="You.", examples=["user:3"])  # noqa: N815  # the wire's name
+
+
+class NotificationCount(_Told):
+    """How many there are for you, and how many you have not read: when you subscribe, and when that changes. It has no
+    `seq`: only the newest counts."""
+
+    type: Literal["notification:count"]
+    topic: Literal["notifications"]
+    data: NotificationCountData
+
+
+class Missed(_Told):
+    """You read too slowly, and were not told what came after `seq`: subscribe again with it as `since`."""
+
+    type: Literal["missed"] = "missed"
+    seq: int
+
+
 class Goodbye(_Told):
     """This process ends. Connect again after `retry_in_ms`, with `since`; then nobody misses anything."""
 
@@ -185,6 +228,9 @@ TOLD: tuple[type[_Told], ...] = (
     QrCode,
     LiveEvent,
     LiveState,
+    NotificationNew,
+    NotificationCount,
+    Missed,
     Goodbye,
     ErrorTold,
 )

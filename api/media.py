@@ -64,7 +64,7 @@ class MediaOut(Shown):
     status_code=201,
     response_model=MediaOut,
     dependencies=[Depends(needs("messages.send"))],
-    responses=documented(413),
+    responses=documented(),
     openapi_extra={**DOCUMENTED, **_UPLOAD},
 )
 async def upload_media(request: Request, platform: PlatformDep) -> Response:

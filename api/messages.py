@@ -110,7 +110,7 @@ async def send_message(body: MessageIn, request: Request, platform: PlatformDep,
     "/bulk",
     status_code=202,
     dependencies=[Depends(needs("messages.send"))],
-    responses=documented(413),
+    responses=documented(),
     openapi_extra=DOCUMENTED,
 )
 async def send_messages(body: BulkIn, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> BulkOut:

@@ -12,6 +12,7 @@ from api.contacts import ContactOut, Value, show
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
+from api.messages import RECEIPTS
 from api.pages import Page
 from core import contacts, history, merges, profiles
 from core.history import Entry
@@ -125,6 +126,8 @@ async def get_history(
 
 def _shown(entry: Entry, *, with_chats: bool) -> EntryOut:
     shown = EntryOut.model_validate(entry)
+    if "receipt" in shown.details:
+        shown.details["receipt"] = RECEIPTS[shown.details["receipt"]]
     if not with_chats:
         shown.details.pop("content", None)
     return shown

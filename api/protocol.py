@@ -7,18 +7,16 @@ docs/decisions/0016-the-gateway-reads-whole-frames-itself.md.
 
 import asyncio
 import logging
+import sys
 import zlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
-from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.frames import Opcode
 
 try:
     from websockets.speedups import apply_mask
@@ -28,6 +26,8 @@ except ImportError:  # a platform without the compiled part
 from api import frames, handshake
 from api.frames import Prepared
 from api.handshake import PLAIN, Compression, Refused
+from api.mailbox import Mailbox
+from api.rare_frames import Farewell, RareFrames
 
 EXTENSION = "waqtor.connection"
 """The key in `scope["extensions"]` under which an app finds the connection itself."""
@@ -40,9 +40,14 @@ _MASKED = 0x80
 _LONG, _VERY_LONG = 126, 127
 _QUEUED = 64
 _CLOSE_WAIT_S = 2.0
+_OUR_MISTAKE = "Something went wrong here, not in your message."
 _GONE = {"type": "websocket.disconnect", "code": 1005}
 _ABNORMAL = {"type": "websocket.disconnect", "code": 1006}
 logger = logging.getLogger(__name__)
+
+
+def _without_end() -> int:
+    return sys.maxsize
 
 
 class WebSocket(asyncio.Protocol):
@@ -55,17 +60,15 @@ class WebSocket(asyncio.Protocol):
         "_closing",
         "_config",
         "_corked",
-        "_extra_headers",
         "_is_deaf",
         "_is_open",
         "_is_paused",
         "_key",
-        "_library",
         "_loop",
-        "_opcode",
-        "_parts",
+        "_mailbox",
+        "_needed",
         "_pending",
-        "_queue",
+        "_rare",
         "_refusal",
         "_server_state",
         "_timer",
@@ -74,6 +77,9 @@ class WebSocket(asyncio.Protocol):
         "max_size",
         "on_text",
         "transport",
+        "waiting",
+        "window_bits",
+        "write_now",
     )
 
     def __init__(
@@ -92,20 +98,24 @@ class WebSocket(asyncio.Protocol):
         self.on_text: Callable[[bytes], None] | None = None
         self.heard = 0.0
         """When the peer was last heard of, in the loop's time."""
+        self.window_bits = 0
+        """For `Prepared.frame`; 0: this peer does not inflate."""
         self._is_open = False
         self._closing = False
+        self.waiting: Callable[[], int] = _without_end
+        """Bytes that the peer has not taken yet; without end where it is not open."""
+        self.write_now: Callable[[bytes], None]
+        """Of the transport, past what is joined: for a message to many, whose moment is not that of a reading."""
         self._is_paused = False
         self._is_deaf = False
         self._key = b""
         self._agreed: Compression = PLAIN
-        self._pending = b""
-        self._library: Protocol | None = None
-        self._parts: list[bytes] = []
-        self._opcode = Opcode.TEXT
-        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._pending: bytearray | None = None
+        self._needed = 0
+        self._rare: RareFrames | None = None
+        self._mailbox = Mailbox(self._loop)
         self._corked: list[bytes] | None = None
         self._refusal: tuple[HTTPStatus, list[tuple[bytes, bytes]], bytes] | None = None
-        self._extra_headers: list[tuple[bytes, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Event | None = None
 
@@ -115,12 +125,13 @@ class WebSocket(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own classes only
         self.transport.set_write_buffer_limits(high=BUFFER_BYTES)
+        self.write_now = self.transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server_state.connections.discard(self)
-        self._queue.put_nowait(_GONE if self._is_open else _ABNORMAL)
+        self._mailbox.put(_GONE if self._is_open else _ABNORMAL)
         self._is_open = False
-        self._closing = True
+        self._close_books()
         if self._timer is not None:
             self._timer.cancel()
         if self._writable is not None:
@@ -143,65 +154,49 @@ class WebSocket(asyncio.Protocol):
         if self._is_deaf:
             return
         if self._pending:
-            data = self._pending + data
-            self._pending = b""
+            self._pending += data
+            if len(self._pending) < self._needed:  # a large frame that comes in many pieces
+                return
+            data = bytes(self._pending)
+            self._pending = None
         if not self._key:
             self._begin(data)
             return
         if not self._is_open and not self._closing:
-            self._pending = data  # before our 101: to be read after it
+            self._pending = bytearray(data)  # before our 101: to be read after it
             if len(data) > self.max_size:
                 self.abort()
             return
-        self._corked = []
+        self.hold()
         try:
             rest = self._take(data)
         finally:
-            corked, self._corked = self._corked, None
-            if corked and not self.transport.is_closing():
-                self.transport.write(b"".join(corked))
-        self._pending = rest
+            self.let_go()
+        if rest:
+            self._pending = bytearray(rest)
 
     # --- the handshake
 
     def _begin(self, data: bytes) -> None:
         end = data.find(b"\r\n\r\n")
         if end < 0:
-            self._pending = data
+            self._pending = bytearray(data)
             return
         head = handshake.read(data[: end + 4])
-        self._pending = data[end + 4 :]
+        self._pending = bytearray(data[end + 4 :])
         try:
             self._key = handshake.accepted_key(head.headers)
         except Refused as refused:
+            if turned_away := getattr(self._config.app, "turned_away", None):  # an app that wants to know
+                turned_away("malformed")
             self._answer(refused.status, list(refused.headers), str(refused).encode())
             return
         if self._config.ws_per_message_deflate:
             offers = b", ".join(value for name, value in head.headers if name == b"sec-websocket-extensions")
             self._agreed = handshake.compression(offers) if offers else PLAIN
-        root = self._config.root_path
-        scope = {
-            "type": "websocket",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "wss" if is_ssl(self.transport) else "ws",
-            "server": get_local_addr(self.transport),
-            "client": get_remote_addr(self.transport),
-            "root_path": root,
-            "path": root + unquote(head.path.decode("latin-1")),
-            "raw_path": root.encode() + head.path,
-            "query_string": head.query,
-            "headers": head.headers,
-            "subprotocols": [
-                one.strip().decode("latin-1")
-                for name, value in head.headers
-                if name == b"sec-websocket-protocol"
-                for one in value.split(b",")
-            ],
-            "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}, EXTENSION: self},
-        }
-        self._queue.put_nowait({"type": "websocket.connect"})
+        scope = handshake.scope(head, self._config, self.transport)
+        scope |= {"state": self._app_state.copy(), "extensions": {"websocket.http.response": {}, EXTENSION: self}}
+        self._mailbox.put({"type": "websocket.connect"})
         task = self._loop.create_task(self._run(scope))
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
@@ -214,13 +209,13 @@ class WebSocket(asyncio.Protocol):
         except Exception:  # the last place that can say goodbye
             logger.exception("websocket_failed")
             if self._is_open:
-                self.close(1011, "Something went wrong here, not in your message.")
+                self.close(1011, _OUR_MISTAKE)
         if not self._is_open and not self.transport.is_closing():
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, [], b"")
 
     def _answer(self, status: HTTPStatus, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self._closing = True
-        self._queue.put_nowait(_ABNORMAL)
+        self._close_books()
+        self._mailbox.put(_ABNORMAL)
         self.transport.write(handshake.refusal(status, headers, body))
         self.transport.close()
 
@@ -229,6 +224,7 @@ class WebSocket(asyncio.Protocol):
     def _take(self, data: bytes) -> bytes:
         """Every whole frame in `data`; returns the beginning of one that is not whole yet."""
         at, size = 0, len(data)
+        self._needed = 0
         while size - at >= 2 and not self.transport.is_closing():
             first, second = data[at], data[at + 1]
             if not second & _MASKED:
@@ -247,6 +243,7 @@ class WebSocket(asyncio.Protocol):
             if length > self.max_size:
                 return self._lose(data[at:end])
             if size < end:
+                self._needed = end - at
                 break
             if self._closing or (first & _WHOLE and not first & _RSV2_3):
                 self._whole(first, data, at, start, end)
@@ -272,7 +269,7 @@ class WebSocket(asyncio.Protocol):
             return
         is_compressed = bool(first & _RSV1)
         is_small = end - start < _LONG
-        within = self._library is not None and self._library.current_size is not None
+        within = self._rare is not None and self._rare.is_within
         if opcode == Opcode.TEXT and not within and (not is_compressed or self._agreed.window_bits):
             payload = apply_mask(data[start:end], data[start - 4 : start])
             if is_compressed:
@@ -286,10 +283,14 @@ class WebSocket(asyncio.Protocol):
                     return
             self._text(payload)
         elif opcode == Opcode.PING and is_small and not is_compressed:
+            if not self.room():  # of pings that come faster than pongs are read not each has to be answered
+                return
             self.write(frames.frame(frames.PONG, apply_mask(data[start:end], data[start - 4 : start])))
         elif opcode == Opcode.PONG and is_small and not is_compressed:
             pass  # `heard` says it
         else:
+            if opcode == Opcode.CLOSE and within:  # it may come between the parts of a message
+                self._rare = None
             self._ask_library(data[at:end])
 
     def _text(self, payload: bytes) -> None:
@@ -299,63 +300,49 @@ class WebSocket(asyncio.Protocol):
             self.close(1007, "A text message has to be UTF-8.")
             return
         if self.on_text is not None:
-            self.on_text(payload)
+            try:
+                self.on_text(payload)
+            except Exception:  # the last place that can say goodbye
+                logger.exception("websocket_failed")
+                self.close(1011, _OUR_MISTAKE)
             return
         self._received({"type": "websocket.receive", "text": text})
 
     def _received(self, event: dict[str, Any]) -> None:
         if self._closing:
             return
-        self._queue.put_nowait(event)
-        if self._queue.qsize() >= _QUEUED and not self._is_paused:
+        self._mailbox.put(event)
+        if len(self._mailbox) >= _QUEUED and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
 
     def _ask_library(self, raw: bytes) -> None:
-        if self._library is None:
-            self._library = Protocol(Side.SERVER, state=State.OPEN, max_size=self.max_size, logger=logger)
-            if self._agreed.window_bits:
-                bits = self._agreed.window_bits
-                self._library.extensions = [PerMessageDeflate(True, True, zlib.MAX_WBITS, bits)]
-        library = self._library
-        library.receive_data(raw)
-        for event in library.events_received():
-            self._part(cast(Frame, event))
-        for written in library.data_to_send():
-            if written:
-                self.write(written)
-        if library.close_sent is not None:
-            told = library.close_rcvd or library.close_sent
-            self._ended(told.code, told.reason, answered=library.close_rcvd is not None)
-
-    def _part(self, one: Frame) -> None:
-        if one.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._opcode = Opcode(one.opcode)
-        elif one.opcode != Opcode.CONT:
-            return
-        self._parts.append(bytes(one.data))
-        if not one.fin:
-            return
-        payload, self._parts = b"".join(self._parts), []
-        if self._opcode == Opcode.TEXT:
-            self._text(payload)
-        else:
-            self._received({"type": "websocket.receive", "bytes": payload})
+        if self._rare is None:
+            self._rare = RareFrames(max_size=self.max_size, window_bits=self._agreed.window_bits)
+        for kind, payload in self._rare.read(raw):
+            if kind == Opcode.TEXT:
+                self._text(payload)
+            else:
+                self._received({"type": "websocket.receive", "bytes": payload})
+        for written in self._rare.answers():
+            self.write(written)
+        if farewell := self._rare.farewell:
+            self._ended(farewell)
 
     # --- writing
-
-    @property
-    def window_bits(self) -> int:
-        """For `Prepared.frame`; 0: this peer does not inflate."""
-        return self._agreed.window_bits
 
     @property
     def is_open(self) -> bool:
         return self._is_open and not self._closing
 
     def room(self) -> bool:
-        """The peer reads fast enough to be given more."""
-        return self.transport.get_write_buffer_size() <= BUFFER_BYTES
+        """It is open, and the peer reads fast enough to be given more."""
+        return self.waiting() <= BUFFER_BYTES
+
+    def _close_books(self) -> None:
+        """Nothing more is written but a goodbye."""
+        self._closing = True
+        self.waiting = _without_end
 
     def write(self, data: bytes) -> None:
         """Frames, in order with everything else that is written."""
@@ -364,8 +351,20 @@ class WebSocket(asyncio.Protocol):
         elif not self.transport.is_closing():
             self.transport.write(data)
 
-    def give(self, message: Prepared) -> None:
-        self.write(message.frame(self._agreed.window_bits))
+    def hold(self) -> None:
+        """What is written from here on leaves together, by `let_go`. Nothing may be waited for in between."""
+        self._corked = []
+
+    def let_go(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked and not self.transport.is_closing():
+            self.transport.write(b"".join(corked))
+
+    def give(self, message: Prepared) -> int:
+        """Returns the size of the frame."""
+        data = message.frame(self.window_bits)
+        self.write(data)
+        return len(data)
 
     def close(self, code: int, reason: str = "") -> None:
         """Says goodbye and waits for the answer, for `_CLOSE_WAIT_S` at most."""
@@ -374,8 +373,8 @@ class WebSocket(asyncio.Protocol):
                 self.transport.close()
             return
         self.write(frames.close(code, reason))
-        self._queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self._closing = True
+        self._mailbox.put({"type": "websocket.disconnect", "code": code, "reason": reason, "ours": True})
+        self._close_books()
         self._timer = self._loop.call_later(_CLOSE_WAIT_S, self.transport.abort)
         if self._is_paused:  # the peer's answer is behind what nobody will read
             self._is_paused = False
@@ -385,13 +384,14 @@ class WebSocket(asyncio.Protocol):
         """At once: nobody is there, or what waits for the peer must not be kept."""
         self.transport.abort()
 
-    def _ended(self, code: int, reason: str, *, answered: bool) -> None:
-        """The library has said goodbye. Where the peer has too, that is all; else its answer is waited for: a
-        connection closed over unread bytes is reset, and the goodbye is lost with it."""
+    def _ended(self, farewell: Farewell) -> None:
+        """Where the peer has said goodbye too, that is all; else its answer is waited for: a connection closed over
+        unread bytes is reset, and the goodbye is lost with it."""
         if not self._closing:
-            self._queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self._closing = True
-        if answered:
+            told = {"code": farewell.code, "reason": farewell.reason, "ours": not farewell.answered}
+            self._mailbox.put({"type": "websocket.disconnect", **told})
+        self._close_books()
+        if farewell.answered:
             corked, self._corked = self._corked, []
             if corked:
                 self.transport.write(b"".join(corked))
@@ -401,9 +401,14 @@ class WebSocket(asyncio.Protocol):
 
     # --- ASGI
 
+    def leave_to(self, told: Callable[[dict[str, Any]], None]) -> None:
+        """From here on `told` gets what the app would `receive`, up to one disconnect, and the app may return: a
+        connection on which nothing happens then has neither a task nor what the app held for it."""
+        self._mailbox.leave_to(told)
+
     async def receive(self) -> dict[str, Any]:
-        event = await self._queue.get()
-        if self._is_paused and self._queue.empty():
+        event = await self._mailbox.get()
+        if self._is_paused and not self._mailbox:
             self._is_paused = False
             self.transport.resume_reading()
         return event
@@ -441,8 +446,10 @@ class WebSocket(asyncio.Protocol):
         if subprotocol := message.get("subprotocol"):
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode()))
         self._is_open = True
+        self.waiting = self.transport.get_write_buffer_size
+        self.window_bits = self._agreed.window_bits
         self.heard = self._loop.time()
-        self.transport.write(handshake.switching(self._key, self._agreed, headers))
+        self.write(handshake.switching(self._key, self._agreed, headers))
         if early := self._pending:
-            self._pending = b""
-            self._loop.call_soon(self.data_received, early)
+            self._pending = None
+            self._loop.call_soon(self.data_received, bytes(early))

@@ -33,12 +33,13 @@ _CSV_PAGE = 1_000
 
 
 class RecipientOut(Shown):
-    """A person within a campaign. The phone number is found at the contact."""
+    """A person within a campaign."""
 
     id: int
     occurrence: int = Field(examples=[1])
     contact_id: int
     name: str = Field(description="Empty once the person was erased.", examples=["نورة"])
+    phone: str | None = Field(description="As the person is reached now.", examples=["+966501234567"])
     variant: str | None = Field(description="The one they get; null where there are none.", examples=["B"])
     state: State
     reason: str | None = Field(description="Why failed, skipped or unknown.", examples=["opted_out"])
@@ -60,6 +61,7 @@ def show(outcome: Outcome) -> RecipientOut:
         occurrence=recipient.occurrence,
         contact_id=recipient.contact_id,
         name=outcome.name,
+        phone=outcome.phone,
         variant=outcome.variant,
         state=recipient.state,
         reason=recipient.reason,

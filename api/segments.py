@@ -11,7 +11,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
-from api.pages import Named, Page, PlaceDep, page
+from api.pages import Named, OrderedDep, Page, page
 from core import segments
 from core.errors import Invalid
 from core.filters import MAX_TEXT, Filter, from_json, to_json
@@ -126,9 +126,9 @@ async def create_segment(body: SegmentIn, tx: Tx, now: Now) -> SegmentOut:
 
 
 @router.get("", dependencies=[Depends(needs("contacts.read"))], responses=documented())
-async def list_segments(tx: Tx, place: PlaceDep, name: Named = None) -> Page[SegmentOut]:
-    """All segments, oldest first."""
-    rows = await segments.listed(tx, after=place.after, limit=place.limit, name=name)
+async def list_segments(tx: Tx, place: OrderedDep, name: Named = None) -> Page[SegmentOut]:
+    """All segments, oldest first unless `order` says otherwise."""
+    rows = await segments.listed(tx, after=place.after, limit=place.limit, order=place.order, name=name)
     return page(rows, place, id_of=lambda row: row.id, show=show)
 
 
@@ -151,7 +151,7 @@ async def count_segment(segment_id: Id, tx: Tx, now: Now) -> CountOut:
     openapi_extra=DOCUMENTED,
 )
 async def change_segment(segment_id: Id, body: SegmentChange, tx: Tx, now: Now) -> SegmentOut:
-    """Change the name or the filter. A campaign under way goes on with the new filter."""
+    """Change the name or the filter. What has begun goes on with the old filter."""
     return show(await segments.change(tx, segment_id, name=body.name, filter=asked(body), at=now))
 
 

@@ -213,7 +213,7 @@ async def replace_token(sender_id: Id, body: TokenIn, platform: PlatformDep, tx:
 async def pause_sender(sender_id: Id, tx: Tx, now: Now, body: PauseIn | None = None) -> SenderOut:
     """Nothing more leaves from this account until it is resumed; counts before the next message."""
     sender = await senders.get(tx, sender_id, lock=True)
-    await senders.move(tx, sender, senders.PAUSED, reason=(body or PauseIn()).reason, at=now)
+    await senders.move(tx, sender, senders.PAUSED, reason=(body or PauseIn()).reason, quietly=True, at=now)
     return SenderOut.model_validate(sender)
 
 

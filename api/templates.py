@@ -12,7 +12,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
-from api.pages import Named, Page, PlaceDep, page
+from api.pages import Named, OrderedDep, Page, page
 from core import template_preview, template_slots, templates
 from core.content import Header
 from core.errors import Invalid
@@ -199,9 +199,9 @@ async def create_template(body: TemplateIn, tx: Tx, now: Now) -> TemplateOut:
 
 
 @router.get("", dependencies=[Depends(needs("templates.read"))], responses=documented())
-async def list_templates(tx: Tx, place: PlaceDep, name: Named = None) -> Page[TemplateOut]:
-    """All templates, oldest first."""
-    rows = await templates.listed(tx, after=place.after, limit=place.limit, name=name)
+async def list_templates(tx: Tx, place: OrderedDep, name: Named = None) -> Page[TemplateOut]:
+    """All templates, oldest first unless `order` says otherwise."""
+    rows = await templates.listed(tx, after=place.after, limit=place.limit, order=place.order, name=name)
     variants = await templates.variants(tx, [row.id for row in rows])
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: show(row, variants.get(row.id, ())))
 

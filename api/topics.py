@@ -13,7 +13,7 @@ SYSTEMS: Mapping[str, Permission] = {
     "contacts": "contacts.read",
     "senders": "senders.read",
     "templates": "templates.read",
-    "notifications": "campaigns.read",
+    "notifications": "notifications.read",
     "system": "keys.manage",
 }
 """Each with the permission it takes."""
@@ -22,7 +22,7 @@ OBJECTS: Mapping[str, str] = {"campaign": "campaigns", "chat": "messages", "send
 EVERYTHING = "all"
 """2.3.0's word: every system the client may follow."""
 
-_OBJECT = re.compile(r"([a-z]+):([1-9][0-9]{0,18})")
+_OBJECT = re.compile(r"([a-z]+):([1-9][0-9]{0,17})")
 
 
 def permission(topic: str) -> Permission:
@@ -41,5 +41,5 @@ def of(event: Logged) -> Iterator[str]:
     yield OBJECTS.get(kind, kind)
     if number and kind in OBJECTS:
         yield event.topic
-    if event.type == "sender.moved":
+    elif event.type == "sender.moved":  # as it was logged until 3.0.0, with the topic of its system alone
         yield f"sender:{event.data['sender_id']}"

@@ -31,7 +31,7 @@ class InviteIn(Body):
 class LinkOut(Shown):
     """A one-time link; shown this once."""
 
-    link: str = Field(description="Give it to that person only.", examples=["http://127.0.0.1:8080/links/…"])
+    link: str = Field(description="Give it to that person only.", examples=["http://127.0.0.1:8501/auth/link/…"])
     token: str
     expires_at: datetime
 
@@ -108,4 +108,4 @@ async def end_user_sign_in(user_id: Id, sign_in_id: Id, tx: Tx, now: Now) -> Don
 
 
 def _shown(platform: PlatformDep, token: str, expires_at: datetime) -> LinkOut:
-    return LinkOut(link=f"{platform.settings.api_url}/links/{token}", token=token, expires_at=expires_at)
+    return LinkOut(link=platform.settings.link(token), token=token, expires_at=expires_at)

@@ -32,10 +32,13 @@ class Uses:
                 await signins.note_use(tx, sign_ins)
 
     async def run(self) -> None:
-        """Until cancelled; what is not written by then is lost, and is a minute's worth at most."""
+        """Until cancelled; what a death leaves unwritten is a minute's worth at most."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            try:
-                await self.write()
-            except Exception:  # the database may be restarting; the next minute brings newer ones
-                logger.exception("uses_not_written")
+            await self.close()
+
+    async def close(self) -> None:
+        try:
+            await self.write()
+        except Exception:  # the database may be away; the next minute brings newer ones, and nobody waits for these
+            logger.exception("uses_not_written")

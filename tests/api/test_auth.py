@@ -1,5 +1,7 @@
 """Nobody comes in without a key, and a key does no more than its scopes say."""
 
+import ast
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from inspect import isasyncgenfunction, iscoroutinefunction, isfunction
@@ -16,17 +18,20 @@ from api.auth import demanded
 from api.idempotent import Once, Signed
 from core import apikeys, roles
 from fakes import FakeClock
+from serving import ROOT
 
 OPEN = {
     ("GET", "/"),
     ("GET", "/docs"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/ws-monitor.html"),
     ("GET", "/webhooks/cloud/{sender_id}"),
     ("POST", "/webhooks/cloud/{sender_id}"),
     ("POST", "/api/v3/auth/sign-in"),
     ("POST", "/api/v3/auth/refresh"),
     ("POST", "/api/v3/auth/accept"),
+    ("POST", "/api/v3/auth/link"),
     ("POST", "/api/auth/register"),
     ("POST", "/api/auth/login"),
     ("POST", "/api/auth/refresh"),
@@ -42,6 +47,10 @@ NOT_ONE_TRANSACTION = {
     ("POST", "/api/v3/templates/preview"),  # changes nothing
     ("POST", "/api/v3/campaigns/{campaign_id}/why"),  # changes nothing
     ("POST", "/api/v3/segments/count"),  # changes nothing
+    ("POST", "/api/v3/contacts/find"),  # changes nothing
+    ("POST", "/api/v3/webhooks/{webhook_id}/replays/count"),  # changes nothing
+    ("POST", "/api/v3/webhooks/{webhook_id}/test"),  # posts between two transactions; each test is another
+    ("POST", "/api/webhooks/{webhook_id}/test"),  # the same
     ("POST", "/api/v3/campaigns/{campaign_id}/preflight"),  # only looks; safe to repeat
     ("POST", "/api/v3/ws-tickets"),  # signed, and in no books
     ("POST", "/api/v3/senders/{sender_id}/sync-templates"),  # asks WhatsApp first; safe to repeat
@@ -54,6 +63,12 @@ NOT_ONE_TRANSACTION = {
     # A try is committed before its code is looked at.
     ("POST", "/api/v3/auth/pages/{name}/open"),
 }
+
+WHERE_SECRETS_ARE = (
+    *("core/apikeys.py", "core/signins.py", "core/totp.py", "core/users.py", "core/passwords.py", "core/audit.py"),
+    *("core/protected_pages.py", "api/auth.py", "api/cookies.py", "connectors/cloud_webhook.py"),
+)
+SECRET = re.compile(r"^(secret|token|cookie|csrf|signature|code|password|expected|given)$|_(secret|token|hash|digest)$")
 
 
 def routes() -> Iterator[tuple[str, str, APIRoute]]:
@@ -154,3 +169,13 @@ async def test_an_expired_key_is_refused(server: Any, clock: FakeClock) -> None:
         assert (await client.get("/api/v3/contacts")).status_code == 200
         clock.advance(days=2)
         assert (await client.get("/api/v3/contacts")).status_code == 401
+
+
+@pytest.mark.parametrize("name", WHERE_SECRETS_ARE)
+def test_a_secret_is_compared_in_constant_time_or_looked_up_by_its_hash(name: str) -> None:
+    for node in ast.walk(ast.parse((ROOT / name).read_text())):
+        if isinstance(node, ast.Compare) and any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops):
+            sides = [node.left, *node.comparators]
+            is_sql = any(ast.unparse(side)[0].isupper() for side in sides)  # a column: the database looks it up
+            said = {ast.unparse(side).rpartition(".")[2] for side in sides}
+            assert is_sql or not [one for one in said if SECRET.search(one)], ast.unparse(node)

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 from typing import Any
 
 import httpx
@@ -42,6 +43,7 @@ async def test_from_draft_to_every_outcome(server: Any, api: httpx.AsyncClient, 
     assert [(one["contact_id"], one["reason"], one["client_id"]) for one in skipped["data"]] == [(1, "opted_out", None)]
     sent = (await api.get(f"/api/v3/campaigns/{campaign_id}/recipients", params={"state": "sent"})).json()["data"]
     assert all(one["provider_id"] == f"wamid.{one['client_id']}" and one["sent_at"] for one in sent)
+    assert all(re.fullmatch(r"\+9665\d{8}", one["phone"]) for one in sent)
     download = await api.get(f"/api/v3/campaigns/{campaign_id}/recipients.csv")
     rows = list(csv.DictReader(io.StringIO(download.text.removeprefix("\ufeff"))))
     assert len(rows) == 4

@@ -13,6 +13,9 @@ from sqlalchemy import func, select
 
 import scenes
 from core.models import InboxItem, Message
+from core.settings import Settings
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
+from serving import inside
 
 
 def signed(body: bytes, secret: str = "app-secret") -> dict[str, Any]:
@@ -125,17 +128,20 @@ async def test_many_at_once_are_all_stored(server: Any) -> None:
 
 
 @pytest.mark.only_on("sqlite")  # a lock of the whole database is SQLite's
-async def test_while_the_database_is_locked_whatsapp_is_asked_to_repeat(server: Any) -> None:
-    settings = server.platform.settings
-    await scenes.a_sender(server.platform)
-    async with server.platform.database.engine.connect() as connection:  # the pool keeps this patience
-        await connection.exec_driver_sql("PRAGMA busy_timeout = 100")
-    with sqlite3.connect(settings.data_dir / "waqtor.db", isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
-        async with server.client("") as meta:
-            answer = await meta.post("/webhooks/cloud/1", **signed(says("Hello")))
-            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
-            assert answer.headers["retry-after"]
-            other.execute("ROLLBACK")
-            assert (await meta.post("/webhooks/cloud/1", **signed(says("Hello")))).status_code == 200
-    assert await stored(server) == 1
+async def test_while_the_database_is_locked_whatsapp_is_asked_to_repeat(
+    settings: Settings, connector: FakeConnector, jobs: FakeJobs, clock: FakeClock
+) -> None:
+    impatient = settings.model_copy(update={"sqlite_busy_timeout_s": 1})
+    async with inside(impatient, connectors=FakeConnectors(connector), jobs=jobs, clock=clock) as server:
+        await scenes.a_sender(server.platform)
+        file = settings.data_dir / "waqtor.db"
+        with sqlite3.connect(file, isolation_level=None, check_same_thread=False) as other:
+            # In a thread: the server is in this loop, and may be about to commit something of its own.
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+            async with server.client("") as meta:
+                answer = await meta.post("/webhooks/cloud/1", **signed(says("Hello")))
+                assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+                assert answer.headers["retry-after"]
+                other.execute("ROLLBACK")
+                assert (await meta.post("/webhooks/cloud/1", **signed(says("Hello")))).status_code == 200
+        assert await stored(server) == 1

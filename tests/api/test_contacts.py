@@ -2,6 +2,9 @@
 
 import httpx
 
+from accounts import signed_in
+from serving import Server
+
 
 async def test_a_contact_is_known_by_the_number(api: httpx.AsyncClient) -> None:
     first = await api.post("/api/v3/contacts", json={"phone": "0501234567", "name": "نورة", "tags": ["a"]})
@@ -15,6 +18,18 @@ async def test_a_contact_is_known_by_the_number(api: httpx.AsyncClient) -> None:
         "updated_at": None,
     }
     assert again.json()["phone"] == "+966501234567"
+
+
+async def test_one_is_found_by_the_number_by_who_may_see_numbers(server: Server, api: httpx.AsyncClient) -> None:
+    find = "/api/v3/contacts/find"
+    made = (await api.post("/api/v3/contacts", json={"phone": "+966501234567", "name": "نورة"})).json()
+    for written in ("0501234567", "00966 50 123-4567", "\u202a+966 (50) 1234567\u202c", "٠٥٠١٢٣٤٥٦٧"):
+        assert (await api.post(find, json={"phone": written})).json() == {"contact": made}
+    assert (await api.post(find, json={"phone": "01001234567", "country": "eg"})).json() == {"contact": None}
+    for wrong in ({"phone": "12"}, {"phone": "0501234567", "country": "EGY"}, {}):
+        assert (await api.post(find, json=wrong)).status_code == 422
+    refused = await (await signed_in(server, "viewer")).client.post(find, json={"phone": "0501234567"})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (403, "This takes the permission numbers.read.")
 
 
 async def test_a_number_that_does_not_exist(api: httpx.AsyncClient) -> None:

@@ -142,6 +142,8 @@ async def test_a_workbook_with_mapping_country_and_consent(api: httpx.AsyncClien
         ({"mapping": '{"phone": 1}'}, "mapping.phone"),
         ({"mapping": {"none": "phone"}}, "mapping"),
         ({"country": "Egypt"}, "country"),
+        ({"tags": ";".join(map(str, range(21)))}, "tags"),
+        ({"tags": "a\0"}, "tags"),
         ({"consent": {"source": "x"}}, "consent.wording"),
         ({"consent": {"source": "x", "wording": "y", "given_at": "yesterday"}}, "consent.given_at"),
         ({"consent": {"source": "x", "wording": "y", "given_at": "2026-01-31T10:00:00"}}, "consent.given_at"),
@@ -157,6 +159,16 @@ async def test_a_field_that_is_not_right_is_named(
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
     assert (await api.get("/api/v3/imports")).json()["data"] == []
     assert list(server.platform.settings.data_dir.glob("imports/*")) == []
+
+
+async def test_a_file_gives_everybody_in_it_tags(api: httpx.AsyncClient) -> None:
+    sent = upload("phone,tags\n+966501234567,vip؛autumn\n+966501234568,\n", tags=" autumn ;عيد;autumn")
+    found = (await api.post("/api/v3/contacts/import/preview", **sent)).json()
+    assert [one["tags"] for one in found["sample"]] == [["vip", "autumn", "عيد"], ["autumn", "عيد"]]
+    taken = (await api.post("/api/v3/contacts/import", **sent)).json()
+    assert (taken["created"], taken["tags"]) == (2, ["autumn", "عيد"])
+    for tag, how_many in (("vip", 1), ("autumn", 2), ("عيد", 2)):
+        assert len((await api.get("/api/v3/contacts", params={"tag": tag})).json()["data"]) == how_many
 
 
 async def test_a_preview_writes_nothing(server: Server, api: httpx.AsyncClient) -> None:

@@ -4,55 +4,34 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
 import scenes
+from api import topics
 from api.app import Server as Listening
 from api.frames import Prepared
 from cli.local import free_port
 from core import apikeys, bus, events, handshakes
 from core.handshakes import Signed
-from serving import Server
+from core.settings import Settings
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
+from live import ask, at_port, joined, told
+from serving import Server, inside
 
 
 @pytest.fixture
 async def url(server: Server) -> AsyncIterator[str]:
-    """The app on a real port, as `waqtor api` has it."""
-    port = free_port()
-    listening = Listening(server.app, server.platform.settings, host="127.0.0.1", port=port)
-    task = asyncio.create_task(listening.serve())
-    while not listening.started:  # noqa: ASYNC110  uvicorn's own flag
-        await asyncio.sleep(0.01)
-    yield f"ws://127.0.0.1:{port}/ws"
-    listening.should_exit = True
-    await task
-
-
-@asynccontextmanager
-async def joined(url: str, key: str, **options: Any) -> AsyncIterator[ClientConnection]:
-    """Connected, and past the welcome."""
-    async with connect(url, additional_headers={"X-API-Key": key}, **options) as ws:
-        assert (await told(ws))["type"] == "welcome"
-        assert (await told(ws))["type"] == "session_state"
-        yield ws
-
-
-async def told(ws: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        found: dict[str, Any] = json.loads(await ws.recv())
-        return found
-
-
-async def ask(ws: ClientConnection, **said: Any) -> dict[str, Any]:
-    await ws.send(json.dumps(said))
-    return await told(ws)
+    async with at_port(server) as url:
+        yield url
 
 
 async def happens(server: Server, number: int, *, campaign: int = 7) -> None:
@@ -115,6 +94,14 @@ async def test_what_was_published_before_one_followed_is_not_told_again(server: 
         assert (await told(ws))["seq"] == 7
 
 
+async def test_what_nobody_has_numbered_yet_is_not_told_as_new(server: Server, url: str) -> None:
+    await happens(server, 1)
+    async with connect(url, additional_headers={"X-API-Key": server.key}) as ws:
+        begins = (await told(ws))["seq"]
+    async with server.platform.database.reading() as tx:
+        assert (await bus.since(tx, begins), (await bus.reach(tx)).head) == ([], begins)
+
+
 async def test_other_topics_events_are_no_gap_to_who_resumes(server: Server, url: str) -> None:
     async with joined(url, server.key) as other, joined(url, server.key) as ws:
         since = (await ask(ws, type="subscribe", topics=["campaign:8"]))["seq"]
@@ -162,6 +149,7 @@ async def test_as_in_2_3_0(server: Server, url: str) -> None:
         state = await told(ws)
         assert (state["type"], state["data"]["status"]) == ("session_state", "disconnected")
         assert (await ask(ws, type="subscribe", events=["all"]))["events"] != []
+        assert (await told(ws))["type"] == "notification:count"
         assert (await ask(ws, type="get_qr"))["data"] == {"qr": None}
         assert (await ask(ws, type="get_state"))["type"] == "session_state"
     async with connect(f"{url}?apiKey=wrong") as ws:
@@ -245,7 +233,8 @@ async def test_a_signed_handshake(server: Server, url: str) -> None:
         code, told_why = await refusal(f"{url}?{wrong}")
         assert code == 1008
         assert why in told_why
-    assert server.app.state.live.connections.counts.refused["bad_signature"] == 8
+    refused = server.app.state.live.connections.counts.refused
+    assert (refused["bad_signature"], refused["expired_signature"]) == (6, 2)
 
 
 async def refusal(address: str) -> tuple[int, str]:
@@ -309,11 +298,15 @@ async def test_who_does_not_read_misses_events_and_sees_it(server: Server, url: 
         await filling
         assert seen == list(range(start + 1, start + 601))
         assert connections.counts.missed > 0
-        had = start
+        had, is_told = start, False
         with suppress(TimeoutError):
             while True:
                 async with asyncio.timeout(1):
-                    had = json.loads(await slow.recv())["seq"]
+                    one = json.loads(await slow.recv())
+                    assert one["type"] != "missed" or one["seq"] == had
+                    is_told |= one["type"] == "missed"
+                    had = one["seq"]
+        assert is_told
         assert had < start + 600
         await happens(server, 1)
         after = await told(slow)
@@ -358,3 +351,84 @@ async def test_when_the_process_ends_clients_are_told_when_to_come_back(server: 
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
     await task
+
+
+@asynccontextmanager
+async def strict(settings: Settings, **changes: Any) -> AsyncIterator[tuple[Server, str]]:
+    """Another app with other settings, and its address."""
+    changed = settings.model_copy(update=changes)
+    connectors = FakeConnectors(FakeConnector())
+    async with (
+        inside(changed, connectors=connectors, jobs=FakeJobs(), clock=FakeClock()) as server,
+        at_port(server) as url,
+    ):
+        yield server, url
+
+
+async def test_those_who_come_at_the_same_moment_do_not_pass_the_limits(settings: Settings) -> None:
+    async with strict(settings, live_per_principal=3, live_per_address=5) as (server, url):
+        key = await server.new_key("read")
+
+        async def come(with_key: str, stay: asyncio.Event) -> int:
+            try:
+                async with connect(url, additional_headers={"X-API-Key": with_key}):
+                    await stay.wait()
+                    return 101
+            except InvalidStatus as refused:
+                return refused.response.status_code
+
+        stay = asyncio.Event()
+        comers: list[asyncio.Task[int]] = []
+        for who, refused in ((key, 5), (server.key, 11)):
+            comers += [asyncio.create_task(come(who, stay)) for _ in range(8)]
+            async with asyncio.timeout(10):
+                while sum(one.done() for one in comers) < refused:  # noqa: ASYNC110  they answer one by one
+                    await asyncio.sleep(0.01)
+        base, headers = url.replace("ws://", "http://").removesuffix("/ws"), {"X-API-Key": key}
+        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=10) as client:
+            one_more = await client.get("/api/v3/events/stream")
+            assert (one_more.status_code, one_more.json()["error"]["code"]) == (429, "too_many_connections")
+            stay.set()
+            answers = await asyncio.gather(*comers)
+            assert (answers.count(101), answers.count(429)) == (5, 11)
+            places = server.app.state.live.entrance.places
+            while places.taken:  # noqa: ASYNC110  they leave one by one
+                await asyncio.sleep(0.01)
+            async with client.stream("GET", "/api/v3/events/stream") as stream:
+                assert (stream.status_code, places.taken["all"]) == (200, 1)
+            while places.taken:  # noqa: ASYNC110  it notices that its reader has gone
+                await asyncio.sleep(0.01)
+
+
+async def test_who_guesses_tickets_and_signatures_is_soon_not_even_looked_at(settings: Settings) -> None:
+    async with strict(settings, strangers_per_s=0.4) as (server, url):
+        for wrong in ("ticket=wrong", "key=0123456789&ts=1&nonce=n&sig=00"):
+            assert (await refusal(f"{url}?{wrong}"))[0] == 1008
+        for given in ("ticket=wrong", f"apiKey={server.key}"):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(f"{url}?{given}"):
+                    pass
+            assert refused.value.response.status_code == 429
+
+
+async def test_a_ticket_is_bound_to_where_its_key_is(settings: Settings) -> None:
+    async with strict(settings, trusted_proxies="127.0.0.1") as (server, url):
+        async with server.platform.database.transaction() as tx:
+            now = await server.platform.clock.now(tx)
+            key = await apikeys.create(tx, name="t", scopes=["read"], addresses=["192.0.2.7"], at=now)
+        base = url.replace("ws://", "http://").removesuffix("/ws")
+        here, elsewhere = ({"X-Forwarded-For": address} for address in ("192.0.2.7", "192.0.2.8"))
+        async with httpx.AsyncClient(base_url=base, headers={"X-API-Key": key.full, **here}) as client:
+            ticket = (await client.post("/api/v3/ws-tickets")).json()["ticket"]
+        async with connect(f"{url}?ticket={ticket}", additional_headers=elsewhere) as ws:
+            with pytest.raises(ConnectionClosed):
+                await ws.recv()
+        async with connect(f"{url}?ticket={ticket}", additional_headers=here) as ws:
+            assert (await told(ws))["type"] == "welcome"
+
+
+def test_what_a_sender_does_is_shown_under_its_own_topic_also_as_it_was_logged_before() -> None:
+    moved = events.SenderMoved(sender_id=7, state="active")
+    for topic in (moved.topic, "senders"):
+        event = bus.Logged(seq=1, type=moved.type, topic=topic, data=asdict(moved), at=datetime.now(UTC))
+        assert list(topics.of(event)) == ["senders", "sender:7"]

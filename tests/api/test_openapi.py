@@ -7,7 +7,7 @@ from typing import Any
 from api import asyncapi, openapi
 
 WAYS_IN = {
-    *(f"/api/v3/auth/{name}" for name in ("sign-in", "refresh", "accept")),
+    *(f"/api/v3/auth/{name}" for name in ("sign-in", "refresh", "accept", "link")),
     *(f"/api/auth/{name}" for name in ("register", "login", "refresh")),
 }
 SPEC: dict[str, Any] = json.loads(openapi.generated())

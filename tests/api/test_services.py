@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.redis_server import RedisServer
 from fakes import FakeClock
 from serving import api_process, made_key, new_installation
 
@@ -59,8 +60,10 @@ async def test_of_the_keys_in_force_one_has_a_services_name(api: httpx.AsyncClie
     assert (await api.post(KEYS, json=_wanted())).status_code == 201, "the one that expired makes room"
 
 
-def test_a_revoked_key_is_dead_at_once_in_every_process(tmp_path: Path, sqlite_template: Path) -> None:
-    settings = new_installation(tmp_path, sqlite_template)
+def test_a_revoked_key_is_dead_at_once_in_every_process(
+    tmp_path: Path, sqlite_template: Path, redis: RedisServer
+) -> None:
+    settings = new_installation(tmp_path, sqlite_template).model_copy(update={"redis_url": redis.url})
     with api_process(settings) as one, api_process(settings) as two:
         admin = {"Authorization": f"Bearer {made_key(settings)}"}
         for kind in ("program", "service"):
