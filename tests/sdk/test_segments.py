@@ -19,3 +19,10 @@ async def test_segments_and_people(waqtor: AsyncClient) -> None:
     merge = await waqtor.contacts.merge(one.id, two.id)
     assert (await waqtor.contacts.undo_merge(merge.id)).undone_at
     assert [entry.kind async for entry in waqtor.contacts.history(one.id, limit=1)] == ["parted", "merged"]
+
+
+async def test_kinds_of_attributes(waqtor: AsyncClient) -> None:
+    assert await waqtor.attributes.list() == []
+    declared = await waqtor.attributes.declare("age", "number")
+    assert [declared] == await waqtor.attributes.list()
+    assert (declared.name, declared.kind) == ("age", "number")

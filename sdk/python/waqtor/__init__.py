@@ -1,8 +1,10 @@
 """Python client of WaQtor, the self-hosted WhatsApp automation platform."""
 
+from waqtor import webhooks
 from waqtor.api_keys import ApiKey, NewApiKey
+from waqtor.asking import Page
 from waqtor.audit import AuditEntry, AuditVerdict
-from waqtor.auth import Me, SignedIn, SignIn
+from waqtor.auth import Browser, BrowserSignIn, LinkSeen, Me, SignedIn, SignIn
 from waqtor.campaigns import Campaign, Progress, Recipient
 from waqtor.chats import Chat, ChatMessages
 from waqtor.client import AsyncClient, Client
@@ -10,6 +12,7 @@ from waqtor.contacts import Consent, Contact, Identity, Import, ImportPreview, R
 from waqtor.errors import (
     Conflict,
     Error,
+    Gap,
     Invalid,
     LogPruned,
     NotAllowed,
@@ -22,22 +25,33 @@ from waqtor.errors import (
     Unavailable,
 )
 from waqtor.events import Event, Events
+from waqtor.following import Backoff, LiveEvent
 from waqtor.media import Media
 from waqtor.messages import Message
+from waqtor.monitor import LiveMonitor, LivePoint, Presence, Ready
+from waqtor.notifications import Notification
 from waqtor.protected_pages import PageCode, PageSeen, ProtectedPage
 from waqtor.schedules import Occurrence, Schedule
 from waqtor.segments import Count, Segment
 from waqtor.senders import Sender, SenderHealth
 from waqtor.sending import Sending
+from waqtor.streams import AsyncFollowing, Following
+from waqtor.system import Run, System
+from waqtor.tags import Tag
 from waqtor.templates import Preview, Template
 from waqtor.users import Link, User
+from waqtor.webhooks import NotVerified, ReceivedEvent
 
 __version__ = "3.0.0.dev0"
 __all__ = [
     "ApiKey",
     "AsyncClient",
+    "AsyncFollowing",
     "AuditEntry",
     "AuditVerdict",
+    "Backoff",
+    "Browser",
+    "BrowserSignIn",
     "Campaign",
     "Chat",
     "ChatMessages",
@@ -49,11 +63,17 @@ __all__ = [
     "Error",
     "Event",
     "Events",
+    "Following",
+    "Gap",
     "Identity",
     "Import",
     "ImportPreview",
     "Invalid",
     "Link",
+    "LinkSeen",
+    "LiveEvent",
+    "LiveMonitor",
+    "LivePoint",
     "LogPruned",
     "Me",
     "Media",
@@ -63,15 +83,22 @@ __all__ = [
     "NotFound",
     "NotReached",
     "NotSignedIn",
+    "NotVerified",
+    "Notification",
     "Occurrence",
+    "Page",
     "PageCode",
     "PageSeen",
+    "Presence",
     "Preview",
     "Progress",
     "ProtectedPage",
     "ReadContact",
+    "Ready",
+    "ReceivedEvent",
     "Recipient",
     "RejectedRow",
+    "Run",
     "Schedule",
     "Segment",
     "Sender",
@@ -80,9 +107,12 @@ __all__ = [
     "ServerError",
     "SignIn",
     "SignedIn",
+    "System",
+    "Tag",
     "Template",
     "TooLarge",
     "TooMany",
     "Unavailable",
     "User",
+    "webhooks",
 ]

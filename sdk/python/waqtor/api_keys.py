@@ -9,7 +9,7 @@ from waqtor.asking import Ask, C, Model, Pages, Resource, call, given, paged, pa
 
 
 class ApiKey(Model):
-    """The key begins with `wq_<prefix>_`. `scopes` are among read, write, send, admin."""
+    """The key begins with `wq_<prefix>_`. `scopes` are among read, write, send, monitor, admin."""
 
     id: int
     name: str

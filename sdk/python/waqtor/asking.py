@@ -6,7 +6,7 @@ import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +20,7 @@ P = ParamSpec("P")
 C = TypeVar("C", bound="Client | AsyncClient")
 M = TypeVar("M", bound=BaseModel)
 
+Order = Literal["oldest", "newest"]
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -45,6 +46,11 @@ class Ask(Generic[T]):
     timeout_s: float | None = None
     is_repeatable: bool = True
     is_file: bool = False
+    cookie: str | None = None
+    """Of the answer; `read` gets it beside the rest, as `cookie`."""
+    under: str = "/api/v3"
+    answers: frozenset[int] = frozenset()
+    """Statuses that are answers too, not errors."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -66,6 +72,14 @@ class Pages(Generic[T]):
             lambda answer: ([self.model(one) for one in answer["data"]], answer["next_cursor"]),
             params=given(**self.params, cursor=cursor),
         )
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a list. `next_cursor` leads to the next page; None at the end."""
+
+    data: list[T]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True)
@@ -106,26 +120,60 @@ class call(Generic[P, T]):  # noqa: N801  # a decorator
         return method
 
 
+class Listing(Generic[P, T]):
+    """Called, it goes through the whole list; `page` is one page of it, from a cursor."""
+
+    def __init__(self, of: Resource[Any], build: Callable[Concatenate[Any, P], Pages[T]]) -> None:
+        self._of = of
+        self._build = build
+        functools.update_wrapper(cast(Any, self), build)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        found: Iterator[T] = self._of._client._through(self._build(self._of, *args, **kwargs))
+        return found
+
+    def page(self, cursor: str | None, /, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
+        found: Page[T] = self._of._client._send(_one_page(self._build(self._of, *args, **kwargs), cursor))
+        return found
+
+
+class AsyncListing(Generic[P, T]):
+    """The same, awaited."""
+
+    def __init__(self, of: Resource[Any], build: Callable[Concatenate[Any, P], Pages[T]]) -> None:
+        self._of = of
+        self._build = build
+        functools.update_wrapper(cast(Any, self), build)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        found: AsyncIterator[T] = self._of._client._through(self._build(self._of, *args, **kwargs))
+        return found
+
+    async def page(self, cursor: str | None, /, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
+        found: Page[T] = await self._of._client._send(_one_page(self._build(self._of, *args, **kwargs), cursor))
+        return found
+
+
+def _one_page(pages: Pages[T], cursor: str | None) -> Ask[Page[T]]:
+    ask = pages.page(cursor)
+    return Ask(ask.method, ask.path, lambda answer: Page(*ask.read(answer)), params=ask.params)
+
+
 class paged(Generic[P, T]):  # noqa: N801
-    """A method that goes through a whole list: `Iterator[T]` or `AsyncIterator[T]`."""
+    """A method that goes through a whole list: `Iterator[T]` or `AsyncIterator[T]`; its `page` is one page."""
 
     def __init__(self, build: Callable[Concatenate[Any, P], Pages[T]]) -> None:
         self._build = build
         functools.update_wrapper(cast(Any, self), build)
 
     @overload
-    def __get__(self, of: Resource[Client], owner: object = None) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, of: Resource[Client], owner: object = None) -> Listing[P, T]: ...
     @overload
-    def __get__(self, of: Resource[AsyncClient], owner: object = None) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, of: Resource[AsyncClient], owner: object = None) -> AsyncListing[P, T]: ...
     def __get__(self, of: Any, owner: object = None) -> Any:
         if of is None:
             return self._build
-
-        @functools.wraps(self._build)
-        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return of._client._through(self._build(of, *args, **kwargs))
-
-        return method
+        return Listing(of, self._build) if of._client.is_sync else AsyncListing(of, self._build)
 
 
 class steps(Generic[P, T]):  # noqa: N801

@@ -1,6 +1,8 @@
 """Signing in, and one's own account."""
 
+from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +11,8 @@ from pydantic import Field, TypeAdapter
 from waqtor.asking import Ask, C, Model, Resource, call, get, given, write
 from waqtor.protected_pages import PageSeen
 from waqtor.users import Ended, User
+
+COOKIE = "waqtor_sign_in"
 
 
 class SignedIn(Model):
@@ -20,6 +24,39 @@ class SignedIn(Model):
     access_token: str = Field(repr=False)
     refresh_token: str = Field(repr=False)
     access_expires_in_s: int
+
+
+class BrowserSignIn(Model):
+    """For a server that a browser speaks to: `cookie` is what it keeps there, out of reach of scripts. With
+    `Client(url, browser=…)` it speaks for that browser."""
+
+    user: User
+    sign_in_id: int
+    expires_at: datetime
+    csrf_token: str = Field(repr=False)
+    cookie: str = Field(repr=False)
+
+
+class Browser(Model):
+    """What a browser that signed in is known by. Reading takes no `csrf_token`; `auth.me()` tells it."""
+
+    cookie: str = Field(repr=False)
+    csrf_token: str = Field(default="", repr=False)
+
+
+class LinkSeen(Model):
+    """What a one-time link is good for: `kind` is invite or reset."""
+
+    kind: str
+    email: str | None
+    role: str | None
+    expires_at: datetime
+
+
+class Avatar(Model):
+    """PNG or JPEG in base64; None where there is none."""
+
+    picture: str | None = Field(repr=False)
 
 
 class SignIn(Model):
@@ -35,11 +72,13 @@ class SignIn(Model):
 
 
 class Me(User):
-    """Oneself, and what one may do."""
+    """Oneself, and what one may do. `closed_pages` take a one-time code that was not given yet."""
 
     sign_in_id: int
     permissions: Sequence[str]
+    closed_pages: Sequence[str] = ()
     recovery_codes_left: int
+    csrf_token: str | None = Field(default=None, repr=False)
 
 
 class Totp(Model):
@@ -70,6 +109,10 @@ def _once(path: str, model: Any, **json: Any) -> Ask[Any]:
     return Ask("POST", f"/auth{path}", model.model_validate, json=given(**json), is_repeatable=False)
 
 
+def refreshed(refresh_token: str) -> Ask[SignedIn]:
+    return _once("/refresh", SignedIn, refresh_token=refresh_token)
+
+
 class Auth(Resource[C]):
     @call
     def sign_in(self, email: str, password: str, *, code: str | None = None) -> Ask[SignedIn]:
@@ -77,9 +120,20 @@ class Auth(Resource[C]):
         return _once("/sign-in", SignedIn, email=email, password=password, code=code, kind="tokens")
 
     @call
+    def sign_in_browser(self, email: str, password: str, *, code: str | None = None) -> Ask[BrowserSignIn]:
+        """For a browser that a server of yours speaks for, such as the dashboard."""
+        ask = _once("/sign-in", BrowserSignIn, email=email, password=password, code=code, kind="browser")
+        return replace(ask, cookie=COOKIE)
+
+    @call
+    def look_at_link(self, token: str) -> Ask[LinkSeen]:
+        """What a one-time link is good for; it stays good."""
+        return _once("/link", LinkSeen, token=token)
+
+    @call
     def refresh(self, refresh_token: str) -> Ask[SignedIn]:
         """Keep the new refresh token: the old one, used again, ends the sign-in."""
-        return _once("/refresh", SignedIn, refresh_token=refresh_token)
+        return refreshed(refresh_token)
 
     @call
     def accept(self, token: str, password: str, *, email: str | None = None, name: str = "") -> Ask[User]:
@@ -91,8 +145,21 @@ class Auth(Resource[C]):
         return get("/auth/me", Me)
 
     @call
-    def change_me(self, *, name: str, idempotency_key: str | None = None) -> Ask[User]:
-        return write("PATCH", "/auth/me", User, json={"name": name}, key=idempotency_key)
+    def change_me(
+        self, *, name: str | None = None, language: str | None = None, idempotency_key: str | None = None
+    ) -> Ask[User]:
+        """What is not given stays. `language` such as `ar` is that of one's pages."""
+        return write("PATCH", "/auth/me", User, json=given(name=name, language=language), key=idempotency_key)
+
+    @call
+    def avatar(self) -> Ask[Avatar]:
+        return get("/auth/me/avatar", Avatar)
+
+    @call
+    def set_avatar(self, picture: bytes | None, *, idempotency_key: str | None = None) -> Ask[User]:
+        """PNG or JPEG of at most 64 KiB; None takes it away."""
+        sent = {"picture": None if picture is None else b64encode(picture).decode()}
+        return write("PUT", "/auth/me/avatar", User, json=sent, key=idempotency_key)
 
     @call
     def change_password(self, current_password: str, new_password: str) -> Ask[Done]:

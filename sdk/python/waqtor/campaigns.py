@@ -7,8 +7,26 @@ from decimal import Decimal
 from typing import Any
 
 from waqtor import errors
-from waqtor.asking import Ask, C, Model, Pages, Resource, Sleep, Steps, call, get, given, paged, pages, steps, write
+from waqtor.asking import (
+    Ask,
+    C,
+    Model,
+    Order,
+    Pages,
+    Resource,
+    Sleep,
+    Steps,
+    call,
+    get,
+    given,
+    paged,
+    pages,
+    steps,
+    write,
+)
 from waqtor.messages import Message
+
+_FILE_S = 300.0
 
 
 class Progress(Model):
@@ -91,6 +109,7 @@ class Recipient(Model):
     occurrence: int
     contact_id: int
     name: str
+    phone: str | None = None
     variant: str | None
     state: str
     reason: str | None
@@ -212,9 +231,12 @@ class Campaigns(Resource[C]):
         return write("POST", "/campaigns", Campaign, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, state: str | None = None, name: str | None = None, limit: int = 100) -> Pages[Campaign]:
-        """All, or those in a state or of exactly this name; several campaigns may have one name."""
-        return pages("/campaigns", Campaign, state=state, name=name, limit=limit)
+    def list(
+        self, *, state: str | None = None, name: str | None = None, order: Order = "oldest", limit: int = 100
+    ) -> Pages[Campaign]:
+        """All, or those in a state or of exactly this name; several campaigns may have one name. `order` is oldest or
+        newest: what comes first."""
+        return pages("/campaigns", Campaign, state=state, name=name, order=order, limit=limit)
 
     @call
     def change(
@@ -292,6 +314,14 @@ class Campaigns(Resource[C]):
         path = f"/campaigns/{campaign_id}/recipients"
         asked = {"state": state, "reason": reason, "variant": variant, "occurrence": occurrence}
         return pages(path, Recipient, **asked, limit=limit)
+
+    @call
+    def recipients_csv(
+        self, campaign_id: int, *, state: str | None = None, occurrence: int | str | None = None
+    ) -> Ask[bytes]:
+        """The same as a file."""
+        path, asked = f"/campaigns/{campaign_id}/recipients.csv", given(state=state, occurrence=occurrence)
+        return Ask("GET", path, bytes, params=asked, is_file=True, timeout_s=_FILE_S)
 
     @call
     def preflight(self, campaign_id: int) -> Ask[Preflight]:

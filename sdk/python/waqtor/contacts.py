@@ -14,6 +14,7 @@ from waqtor.asking import (
     Ask,
     C,
     Model,
+    Order,
     Pages,
     Resource,
     Sleep,
@@ -104,6 +105,7 @@ class Import(Model):
     created: int
     updated: int
     rejected: int
+    tags: tuple[str, ...] = ()
     reason: str | None = None
     report: list[RejectedRow] | None = None
     created_at: datetime
@@ -152,6 +154,12 @@ class Contacts(Resource[C]):
     def list(self, *, tag: str | None = None, filter: str | None = None, limit: int = 500) -> Pages[Contact]:
         """Everybody, or everybody with a tag or whom a filter chooses; `limit` is the size of a page."""
         return pages("/contacts", Contact, tag=tag, filter=filter, limit=limit)
+
+    @call
+    def find(self, phone: str, *, country: str | None = None) -> Ask[Contact | None]:
+        """Who has exactly this number, written in any usual way; None: nobody. `country` is for numbers without one.
+        It takes the permission `numbers.read`."""
+        return Ask("POST", "/contacts/find", _found, json=given(phone=phone, country=country))
 
     @call
     def update(
@@ -207,6 +215,7 @@ class Contacts(Resource[C]):
         mapping: Mapping[str, str] | None = None,
         country: str | None = None,
         consent: Consent | None = None,
+        tags: Sequence[str] = (),
         wait: bool = True,
         on_progress: Callable[[Import], object] | None = None,
         every_s: float = 1.0,
@@ -214,9 +223,9 @@ class Contacts(Resource[C]):
         idempotency_key: str | None = None,
     ) -> Steps[Import]:
         """Take a file: CSV, XLSX or JSON. `mapping` says where columns go: {"Mobile": "phone", "City":
-        "attributes.city"}. With `consent` its people count as having agreed. Returns when all of it is taken, or, with
-        `wait=False`, soon."""
-        fields = _fields(mapping, country, consent)
+        "attributes.city"}. With `consent` its people count as having agreed; `tags` are given to each. Returns when all
+        of it is taken, or, with `wait=False`, soon."""
+        fields = _fields(mapping, country, tags, consent)
         key = idempotency_key or str(uuid.uuid4())
         taken: Import = yield Ask(
             "POST",
@@ -251,16 +260,17 @@ class Contacts(Resource[C]):
         filename: str | None = None,
         mapping: Mapping[str, str] | None = None,
         country: str | None = None,
+        tags: Sequence[str] = (),
     ) -> Ask[ImportPreview]:
         """What a file would come to, by its first rows. Nothing is written."""
-        fields, content = _fields(mapping, country, None), _named(file, filename)
+        fields, content = _fields(mapping, country, tags), _named(file, filename)
         path = "/contacts/import/preview"
         return Ask("POST", path, ImportPreview.model_validate, file=content, fields=fields, timeout_s=_UPLOAD_S)
 
     @paged
-    def imports(self, *, limit: int = 100) -> Pages[Import]:
-        """Files taken so far."""
-        return pages("/imports", Import, limit=limit)
+    def imports(self, *, order: Order = "oldest", limit: int = 100) -> Pages[Import]:
+        """Files taken so far. `order` is oldest or newest: what comes first."""
+        return pages("/imports", Import, order=order, limit=limit)
 
     @call
     def get_import(self, import_id: int) -> Ask[Import]:
@@ -272,6 +282,11 @@ class Contacts(Resource[C]):
         """All rows of a file that were not taken."""
         return pages(f"/imports/{import_id}/rejected", RejectedRow, limit=limit)
 
+    @call
+    def rejected_csv(self, import_id: int) -> Ask[bytes]:
+        """The same as a file."""
+        return Ask("GET", f"/imports/{import_id}/rejected.csv", bytes, is_file=True, timeout_s=_UPLOAD_S)
+
 
 def _named(file: File, filename: str | None) -> tuple[str, bytes]:
     if isinstance(file, bytes):
@@ -279,8 +294,15 @@ def _named(file: File, filename: str | None) -> tuple[str, bytes]:
     return filename or Path(file).name, Path(file).read_bytes()
 
 
-def _fields(mapping: Mapping[str, str] | None, country: str | None, consent: Consent | None) -> dict[str, str]:
+def _found(answer: Any) -> Contact | None:
+    return None if answer["contact"] is None else Contact.model_validate(answer["contact"])
+
+
+def _fields(
+    mapping: Mapping[str, str] | None, country: str | None, tags: Sequence[str], consent: Consent | None = None
+) -> dict[str, str]:
     return given(
+        tags=";".join(tags) or None,
         mapping=json.dumps(dict(mapping)) if mapping else None,
         country=country,
         consent=consent.model_dump_json() if consent else None,

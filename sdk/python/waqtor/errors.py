@@ -1,6 +1,7 @@
 """What can go wrong. Catch `Error` for all of it; `code` is stable, `message` and `hint` are for people."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
@@ -51,6 +52,21 @@ class LogPruned(Error):
     """The event log no longer reaches back so far: load anew, then follow from where it begins."""
 
 
+class Gap(LogPruned):
+    """What happened after `since` and up to `seq` can be followed no more: load anew what you need. The stream goes on
+    after `seq`."""
+
+    def __init__(self, *, since: int, seq: int) -> None:
+        super().__init__(
+            f"The log no longer reaches back to {since}.",
+            code="log_pruned",
+            field="since",
+            hint=f"Reload by REST; the stream goes on after {seq}.",
+        )
+        self.since = since
+        self.seq = seq
+
+
 class TooLarge(Error):
     """The body is larger than the server takes."""
 
@@ -86,6 +102,26 @@ _BY_STATUS: Mapping[int, type[Error]] = {
 }
 
 
+_BY_CODE: Mapping[str, type[Error]] = {"not_allowed": NotAllowed, "page_closed": NotAllowed, "invalid": Invalid}
+
+
+def from_told(told: Mapping[str, Any]) -> Error:
+    """The error of an answer over the WebSocket."""
+    kind = _BY_CODE.get(told["code"], Error)
+    return kind(told["message"], code=told["code"], field=told.get("field"), hint=told.get("hint"))
+
+
+def from_refusal(status: int, said: str) -> Error:
+    """The error of a WebSocket that was not opened; `said` is text for people."""
+    kind = of_status(status)
+    message = said.strip()[:200] or f"The server answered {status} without saying why."
+    return kind(message, code="refused", status=status)
+
+
+def of_status(status: int) -> type[Error]:
+    return _BY_STATUS.get(status, ServerError if status >= 500 else Error)
+
+
 def from_response(response: httpx.Response) -> Error:
     """The error of an answer; also of one that did not come from WaQtor but from a proxy on the way."""
     try:
@@ -95,5 +131,4 @@ def from_response(response: httpx.Response) -> Error:
     except (ValueError, KeyError, TypeError, AttributeError):
         told = {"request_id": response.headers.get("x-request-id")}
         message, code = f"The server answered {response.status_code} without saying why.", "unexplained"
-    kind = _BY_STATUS.get(response.status_code, ServerError if response.status_code >= 500 else Error)
-    return kind(message, code=code, status=response.status_code, **told)
+    return of_status(response.status_code)(message, code=code, status=response.status_code, **told)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
+from waqtor.asking import Ask, C, Model, Order, Pages, Resource, call, get, given, paged, pages, write
 
 
 class Segment(Model):
@@ -36,9 +36,9 @@ class Segments(Resource[C]):
         return write("POST", "/segments", Segment, json={"name": name, **_filter(filter)}, key=idempotency_key)
 
     @paged
-    def list(self, *, name: str | None = None, limit: int = 100) -> Pages[Segment]:
-        """All, or the one of exactly this name."""
-        return pages("/segments", Segment, name=name, limit=limit)
+    def list(self, *, name: str | None = None, order: Order = "oldest", limit: int = 100) -> Pages[Segment]:
+        """All, or the one of exactly this name. `order` is oldest or newest: what comes first."""
+        return pages("/segments", Segment, name=name, order=order, limit=limit)
 
     @call
     def get(self, segment_id: int) -> Ask[Segment]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from waqtor.asking import Ask, C, Model, Pages, Resource, call, get, given, paged, pages, write
+from waqtor.asking import Ask, C, Model, Order, Pages, Resource, call, get, given, paged, pages, write
 
 
 class Variant(Model):
@@ -79,9 +79,9 @@ class Templates(Resource[C]):
         return write("POST", "/templates", Template, json=sent, key=idempotency_key)
 
     @paged
-    def list(self, *, name: str | None = None, limit: int = 100) -> Pages[Template]:
-        """All, or the one of exactly this name."""
-        return pages("/templates", Template, name=name, limit=limit)
+    def list(self, *, name: str | None = None, order: Order = "oldest", limit: int = 100) -> Pages[Template]:
+        """All, or the one of exactly this name. `order` is oldest or newest: what comes first."""
+        return pages("/templates", Template, name=name, order=order, limit=limit)
 
     @call
     def get(self, template_id: int) -> Ask[Template]:

@@ -19,6 +19,7 @@ class User(Model):
     created_at: datetime
     updated_at: datetime
     last_sign_in_at: datetime | None
+    language: str | None = None
 
 
 class Link(Model):
