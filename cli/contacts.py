@@ -26,6 +26,7 @@ def add_import(importing: argparse.ArgumentParser) -> None:
         help="where a column goes: phone, name, language, tags, opted_out, attributes.<name>, or nothing",
     )
     importing.add_argument("--country", help="of numbers without a +, such as SA")
+    importing.add_argument("--tag", action="append", default=[], help="for everybody in the file; may be said again")
     importing.add_argument("--dry-run", action="store_true", help="show what the file would come to; write nothing")
     consent = importing.add_argument_group(
         "consent", "that the people in the file agreed to marketing; asked for where not given"
@@ -62,6 +63,7 @@ def _with_bar(client: Client, asked: argparse.Namespace, mapping: dict[str, str]
             mapping=mapping,
             country=asked.country,
             consent=consent,
+            tags=asked.tag,
             on_progress=lambda now: bar.update(rows, completed=now.rows, total=now.total),
             every_s=0.5,
         )
@@ -69,7 +71,7 @@ def _with_bar(client: Client, asked: argparse.Namespace, mapping: dict[str, str]
 
 def _preview(asked: argparse.Namespace, mapping: dict[str, str]) -> int:
     with connected() as client:
-        found = client.contacts.preview_import(asked.file, mapping=mapping, country=asked.country)
+        found = client.contacts.preview_import(asked.file, mapping=mapping, country=asked.country, tags=asked.tag)
     table = Table("column", "goes to")
     for column, place in found.columns.items():
         table.add_row(column, place or "nothing")

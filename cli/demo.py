@@ -11,10 +11,13 @@ from rich.table import Table
 
 from cli.demo_people import write_csv
 from cli.funnel import picture
+from cli.interrupting import interruptible
 from cli.local import Local
 from cli.oracle import Book, Verdict, compare, ledger
 from cli.processes import Stack, addresses
 from cli.remote import watch
+from cli.users import first_link
+from core import service_credentials
 from core.errors import Conflict
 from core.settings import Settings
 from simulator.config import ACCOUNT_ID, NUMBER_ID
@@ -39,23 +42,25 @@ def demo(*, once: bool, people: int) -> int:
     began, agrees = time.monotonic(), False
     console.rule("[bold]WaQtor demo")
     console.print("Starting WhatsApp (simulated), the API, Prefect and the worker …")
-    try:
-        local.prepare()
-        local.start(report=lambda name, after_s: console.print(f"  {name:<10} serves after {after_s:.0f} s"))
-        with Client(local.settings.api_url, local.api_key) as client:
-            campaign = _campaign(local, client, folder, people)
-            agrees = _judge(local, client, campaign)
-        console.print(f"All of it took {time.monotonic() - began:.0f} s.")
-        _where(local)
-        if not once:
-            console.print("It all stays up until Ctrl-C.")
-            while True:
-                time.sleep(3600)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        console.print("Stopping …")
-        local.stack.stop()
+    with interruptible() as hush:
+        try:
+            local.prepare()
+            local.start(report=lambda name, after_s: console.print(f"  {name:<10} serves after {after_s:.0f} s"))
+            with Client(local.settings.api_url, local.api_key) as client:
+                campaign = _campaign(local, client, folder, people)
+                agrees = _judge(local, client, campaign)
+            console.print(f"All of it took {time.monotonic() - began:.0f} s.")
+            _where(local)
+            if not once:
+                console.print("It all stays up until Ctrl-C.")
+                while True:
+                    time.sleep(3600)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            hush()
+            console.print("Stopping …")
+            local.stack.stop()
     return 0 if agrees else 1
 
 
@@ -127,5 +132,15 @@ def _where(local: Local) -> None:
     console.print(table)
     console.print(f"API documentation   {local.settings.api_url}/docs")
     console.print(f"Prefect UI          http://127.0.0.1:{local.settings.prefect_port}")
+    password = service_credentials.for_prefect(local.settings)
+    console.print(f"  its password      {password}", soft_wrap=True)
     console.print(f"Simulated WhatsApp  {local.simulator_url}/")
     console.print(f"An API key          {local.api_key}", soft_wrap=True)
+    console.print("\n[bold green]Now open this in a browser, and make your account (the link works once):[/]")
+    console.print(_welcome(local), style="bold", soft_wrap=True)
+    console.print()
+
+
+def _welcome(local: Local) -> str:
+    """The one-time link with which the first person makes an account."""
+    return first_link(local.settings) or local.settings.public_dashboard_url

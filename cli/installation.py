@@ -10,7 +10,19 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from cli.settings import load_settings
-from core import apikeys, audit, idempotency, keys, media, media_files, schema, senders, totp
+from core import (
+    apikeys,
+    audit,
+    idempotency,
+    keys,
+    media,
+    media_files,
+    schema,
+    senders,
+    service_credentials,
+    totp,
+    webhook_secrets,
+)
 from core import backup as backups
 from core.audit import Happened
 from core.database import DatabaseClock, connect
@@ -126,7 +138,8 @@ def keys_rotate(_: argparse.Namespace) -> int:
             await schema.require_current(database)
             key = keys.with_new_encryption_key(settings.key_file)
             async with database.transaction() as tx:
-                number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key) + await totp.reseal(tx, key)
+                number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key)
+                number += await totp.reseal(tx, key) + await webhook_secrets.reseal(tx, key)
         finally:
             await database.close()
         keys.without_old_encryption_keys(settings.key_file)  # only now that all is committed under the new one
@@ -161,6 +174,14 @@ def keys_create(asked: argparse.Namespace) -> int:
 
     print(asyncio.run(run()))  # alone on stdout, for $(waqtor keys create NAME)
     Console(stderr=True).print("This is the only time the key is shown. Use it as WAQTOR_API_KEY.")
+    return 0
+
+
+def keys_prefect(_: argparse.Namespace) -> int:
+    """Alone on stdout. Not for a program: those that belong to the installation have the master key."""
+    settings = load_settings()
+    keys.load(settings.key_file)
+    print(service_credentials.for_prefect(settings))
     return 0
 
 

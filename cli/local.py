@@ -16,7 +16,7 @@ from core.settings import Settings
 from simulator.config import APP_SECRET, TOKEN
 
 VERIFY_TOKEN = "local-verify-token"  # noqa: S105  of the simulator on this machine, opens nothing
-_PREFERRED = {"api_port": 8080, "prefect_port": 4200, "simulator_port": 8090}
+_PREFERRED = {"api_port": 8080, "prefect_port": 4200, "simulator_port": 8090, "dashboard_port": 8501}
 
 
 class Local:

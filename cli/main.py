@@ -6,19 +6,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cli import installation, remote
+from cli import installation, remote, webhooks
 from cli.audit import audit_verify
 from cli.canaries import add_go_on, campaigns_canary, campaigns_go_on
 from cli.chats import add_list, add_show, chats_list, chats_show
 from cli.contacts import add_import, contacts_import
+from cli.events import add_follow, events_follow
 from cli.media import add_get, add_upload, media_delete, media_get, media_list, media_upload
 from cli.messages import add_send, add_test, campaigns_test, messages_send, messages_show
+from cli.notifications import add_filters, add_read, notifications_list, notifications_read
 from cli.schedules import add_schedule, campaigns_occurrences, campaigns_schedule, campaigns_unschedule
 from cli.segments import segments_count, segments_create, segments_list
 from cli.settings import load_settings
 from cli.templates import add_preview, templates_list, templates_preview, templates_show, templates_sync
 from cli.users import add_users, welcome
 from cli.variants import add_choose, campaigns_choose, campaigns_variants
+from cli.webhook_listening import add_listen, webhooks_listen
 from core.errors import WaqtorError
 from simulator.profiles import PROFILES
 
@@ -75,6 +78,20 @@ def _flows(_: argparse.Namespace) -> int:
 
     asyncio.run(serve(settings))
     return 0
+
+
+def _dashboard(_: argparse.Namespace) -> int:
+    from cli.processes_probes import reachable
+    from ui.serve import serve
+
+    settings = load_settings()
+    return serve(
+        host=settings.dashboard_host,
+        port=settings.dashboard_port,
+        api_url=f"http://{reachable(settings.api_host)}:{settings.api_port}",
+        public_url=settings.dashboard_url,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def _simulator(asked: argparse.Namespace) -> int:
@@ -134,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also run a simulated WhatsApp, and write to it instead of the real one",
     )
     add("api", "run the REST API", _api)
+    add("dashboard", "run the dashboard, which asks the API", _dashboard)
     add("flows", "run the worker that sends campaigns", _flows)
     simulator = add("simulator", "run a simulated WhatsApp", _simulator)
     simulator.add_argument("--profile", default="demo", choices=sorted(PROFILES))
@@ -153,9 +171,12 @@ def _parser() -> argparse.ArgumentParser:
     keys = group("keys", "the master key, and keys for the API")
     add("init", "make the master key of a new installation", installation.keys_init, keys)
     add("rotate", "encrypt every stored secret under a new key", installation.keys_rotate, keys)
+    add("prefect", "the password that Prefect's pages ask for", installation.keys_prefect, keys)
     create = add("create", "make a key for the API; it is shown once", installation.keys_create, keys)
     create.add_argument("name")
-    create.add_argument("--scope", action="append", choices=["read", "write", "send", "admin"], dest="scopes")
+    create.add_argument(
+        "--scope", action="append", choices=["read", "write", "send", "monitor", "admin"], dest="scopes"
+    )
     create.add_argument("--service", action="store_true", help="for a part of the installation, not for a person")
     create.add_argument("--address", action="append", dest="addresses", help="only from this address or network")
     add_users(group("users", "people who sign in"))
@@ -213,9 +234,22 @@ def _parser() -> argparse.ArgumentParser:
     asking = add("why", "why was this person written to, or why not?", remote.campaigns_why, campaigns)
     asking.add_argument("id", type=int)
     asking.add_argument("who", help="a phone number, or #17 for contact 17")
+    told = group("notifications", "what there is to know")
+    add_filters(add("list", "the newest notifications", notifications_list, told))
+    add_read(add("read", "mark one or all as read, for this API key", notifications_read, told))
+    hooks = group("webhooks", "addresses of yours that are told what happens")
+    add("list", "all of them, and how they do", webhooks.webhooks_list, hooks)
+    webhooks.add_new(add("add", "register one; prints its secret", webhooks.webhooks_add, hooks))
+    webhooks.add_one(add("test", "post something to it now, and say what it answers", webhooks.webhooks_test, hooks))
+    webhooks.add_log(add("log", "what they were told, or all of one delivery", webhooks.webhooks_log, hooks))
+    webhooks.add_replay(add("replay", "make one or many deliveries again", webhooks.webhooks_replay, hooks))
+    webhooks.add_rotate(add("rotate", "give it a new secret", webhooks.webhooks_rotate, hooks))
+    add_listen(add("listen", "see and verify what arrives at a port of this machine", webhooks_listen, hooks))
     single = group("messages", "messages to one person")
     add_send(add("send", "send one message, and see what becomes of it", messages_send, single))
     add("show", "what became of a message", messages_show, single).add_argument("id", type=int)
+    happening = group("events", "what happens")
+    add_follow(add("follow", "see what happens, as it happens; stop with Ctrl-C", events_follow, happening))
     talks = group("chats", "what was said between a sender and a person")
     add_list(add("list", "the latest chats", chats_list, talks))
     add_show(add("show", "the last messages of a chat", chats_show, talks))

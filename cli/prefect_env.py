@@ -1,5 +1,6 @@
 """What Prefect has to be told, for its server and for the flows alike. Set before `prefect` is imported."""
 
+from core import service_credentials
 from core.settings import Settings
 
 
@@ -36,9 +37,7 @@ def prefect_env(settings: Settings) -> dict[str, str]:
         "PREFECT_CLI_WRAP_LINES": "false",
         "PREFECT_CLI_PROMPT": "false",
     }
-    if settings.prefect_auth is not None:
-        # Without it anyone who reaches the port may start and stop runs; loopback is the only fence.
-        env["PREFECT_API_AUTH_STRING"] = env["PREFECT_SERVER_API_AUTH_STRING"] = (
-            settings.prefect_auth.get_secret_value()
-        )
+    if credential := service_credentials.for_prefect(settings):
+        # Without it every program on this machine, and every web page in its browser, may start and stop runs.
+        env["PREFECT_API_AUTH_STRING"] = env["PREFECT_SERVER_API_AUTH_STRING"] = credential
     return env

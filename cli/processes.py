@@ -6,18 +6,17 @@ speaks to supervisord, `processes_probes` asks whether a child serves, `processe
 
 import hashlib
 import http.client
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, Self
 
 from pydantic import SecretStr
@@ -26,6 +25,7 @@ from rich.table import Table
 
 from cli import processes_leftovers as leftovers
 from cli import processes_supervisor as supervisor
+from cli.interrupting import interruptible
 from cli.prefect_env import prefect_env
 from cli.processes_probes import NotServing, answers, need_port, polls, reachable
 from core.errors import Conflict, Invalid, WaqtorError
@@ -68,6 +68,7 @@ def children(
     """The children of `waqtor up`; `simulator` names a profile, `env` adds to a child's environment by name."""
     ours = (sys.executable, "-m", "cli.main")
     prefect, api = reachable(settings.prefect_host), reachable(settings.api_host)
+    dashboard = reachable(settings.dashboard_host)
     found = [
         Child(
             "prefect",
@@ -92,6 +93,17 @@ def children(
             port=settings.api_port,
             port_setting="api_port",
             order=30,
+            stop_s=10 + math.ceil(settings.live_drain_s),
+        ),
+        Child(
+            "dashboard",
+            (*ours, "dashboard"),
+            lambda _: answers(dashboard, settings.dashboard_port, "/_stcore/health"),
+            address=f"http://{dashboard}:{settings.dashboard_port}",
+            host=settings.dashboard_host,
+            port=settings.dashboard_port,
+            port_setting="dashboard_port",
+            order=50,
         ),
         Child("flows", (*ours, "flows"), lambda since: polls(settings, since), order=40, settle_s=5),
     ]
@@ -317,7 +329,7 @@ class Stack:
 def up(stack: Stack, *, console: Console | None = None) -> int:
     """Run everything until Ctrl-C, SIGTERM or SIGHUP; returns the exit code."""
     console = console or Console()
-    with _interruptible() as hush:
+    with interruptible() as hush:
         try:
             stack.start()
         except WaqtorError as refused:
@@ -327,6 +339,8 @@ def up(stack: Stack, *, console: Console | None = None) -> int:
             console.print(f"Starting {', '.join(stack.children)}; logs in {stack.log_dir}", soft_wrap=True)
             stack.wait_ready(report=lambda name, after_s: console.print(f"  {name:<10} serves after {after_s:.1f} s"))
             console.print(addresses(stack))
+            if "prefect" in stack.children:
+                console.print("Prefect's pages ask for a password: waqtor keys prefect")
             console.print("Ctrl-C stops all of it.")
             return _watch(stack, console)
         except NotServing as failure:
@@ -376,23 +390,3 @@ def _watch(stack: Stack, console: Console) -> int:
                 known[name] = child.pid
                 what = f"was started again as process {child.pid}" if child.pid else f"ended: {child.error}"
                 console.print(f"  {datetime.now():%H:%M:%S} {name} {what}", markup=False)  # noqa: DTZ005 - a wall clock
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
-    """Every way of being asked to end raises KeyboardInterrupt; the yielded function makes us deaf to them."""
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    def hush() -> None:
-        for sig in asked:
-            signal.signal(sig, signal.SIG_IGN)
-
-    before = {sig: signal.signal(sig, interrupt) for sig in asked}
-    try:
-        yield hush
-    finally:
-        for sig, handler in before.items():
-            signal.signal(sig, handler)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 
+from core import service_credentials
 from core.errors import Conflict, WaqtorError
 from core.settings import Settings
 
@@ -37,9 +38,8 @@ def answers(host: str, port: int, path: str) -> bool:
 def polls(settings: Settings, since: float) -> bool:
     """Whether the Prefect runner serves: a deployment was polled for due runs by this process, and of late."""
     headers = {"Content-Type": "application/json"}
-    if settings.prefect_auth is not None:
-        token = base64.b64encode(settings.prefect_auth.get_secret_value().encode()).decode()
-        headers["Authorization"] = f"Basic {token}"
+    if credential := service_credentials.for_prefect(settings):
+        headers["Authorization"] = f"Basic {base64.b64encode(credential.encode()).decode()}"
     try:
         status, body = _request(
             reachable(settings.prefect_host), settings.prefect_port, "POST", "/api/deployments/filter", b"{}", headers

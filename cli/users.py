@@ -45,7 +45,7 @@ def add_users(to: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def invite_admin(_: argparse.Namespace) -> int:
     settings = load_settings()
     token = asyncio.run(_invitation(settings, only_first=False))
-    print(f"{settings.api_url}/links/{token}")  # alone on stdout
+    print(settings.link(token or ""))  # alone on stdout
     console.print("Open it in a browser within 7 days. It works once.")
     return 0
 
@@ -55,14 +55,20 @@ def welcome(settings: Settings) -> None:
     makes the installation unfit is left for its processes to tell."""
     try:
         if sys.stdout.isatty():
-            token = asyncio.run(_invitation(settings, only_first=True))
-            if token:
-                print(f"Nobody can sign in yet. Make an account for an admin: {settings.api_url}/links/{token}")
+            link = first_link(settings)
+            if link:
+                print(f"Nobody can sign in yet. Make an account for an admin: {link}")
     except WaqtorError:
         return
     except Exception as error:
         if not is_passing(error):
             raise
+
+
+def first_link(settings: Settings) -> str | None:
+    """The link with which the first person makes an account; None where somebody has one."""
+    token = asyncio.run(_invitation(settings, only_first=True))
+    return settings.link(token) if token else None
 
 
 async def _invitation(settings: Settings, *, only_first: bool) -> str | None:
