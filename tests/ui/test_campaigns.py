@@ -1,0 +1,169 @@
+"""Campaigns as a marketer makes and watches them, on the real pages."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import scenes
+from core.ports import SendError
+from core.runs import Run
+from stage import Stage, said
+from waqtor.campaigns import Campaign
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shop(on_stage: Stage) -> None:
+    """Before a sender and people are there the pages say what to do first."""
+    assert "No campaigns yet" in said(on_stage.page("campaigns"))
+    platform = on_stage.server.platform
+    on_stage.do(scenes.people(platform, 12, tags=["vip"]))
+    on_stage.do(scenes.people(platform, 3, start=12))
+    on_stage.do(scenes.a_sender(platform, name="Flower shop"))
+    client = on_stage.signed_in()
+    client.templates.create("Spring", "Hello {name}, spring!", cloud_name="spring_offer")
+    client.templates.create("Short", "Hi {name}", cloud_name="short_offer")
+    client.contacts.opt_out(15, reason="asked by phone")
+
+
+def _wizard(on_stage: Stage, name: str, *, tag: str = "") -> AppTest:
+    """At the step of the message."""
+    page = on_stage.page("campaign-new")
+    page.button(key="wqd-on").click().run()
+    assert [one.value for one in page.warning] == ["Give the campaign a name first."]
+    page.text_input(key="wqd-name").set_value(name).run()
+    if tag:
+        page.segmented_control(key="wqd-kind").set_value("tag").run()
+        page.selectbox(key="wqd-tag").set_value(tag).run()
+    return page.button(key="wqd-on").click().run()
+
+
+def _named(on_stage: Stage, name: str) -> Campaign:
+    (found,) = on_stage.signed_in().campaigns.list(name=name)
+    return on_stage.signed_in().campaigns.get(found.id)
+
+
+def _sent(on_stage: Stage, campaign: Campaign) -> None:
+    async def send() -> None:
+        run = await Run.opened(on_stage.server.platform, campaign.id)
+        assert run is not None
+        await run.plan()
+        await run.send_batch()
+        await run.close()
+
+    on_stage.do(send())
+
+
+def test_from_nothing_to_a_sent_campaign(on_stage: Stage) -> None:
+    page = on_stage.page("campaign-new")
+    page.segmented_control(key="wqd-kind").set_value("filter").run()
+    page.text_input(key="wqd-filter").set_value('tag = "nobody"').run()
+    assert "Nobody is in it now" in said(page)
+    page.segmented_control(key="wqd-kind").set_value("tag").run()
+    page.selectbox(key="wqd-tag").set_value("vip").run()
+    assert "12 people are in it now" in said(page)
+    page.segmented_control(key="wqd-kind").set_value("all").run()
+    page.text_input(key="wqd-name").set_value("Spring sale").run()
+    page.button(key="wqd-on").click().run()
+    page.selectbox(key="wqd-template_id").set_value(1).run()
+    page.selectbox(key="wqd-purpose").set_value("service").run()
+    assert "As Person 13 would read it" in said(page)
+    assert "Hello Person 13, spring!" in said(page)
+    page.button(key="wqd-on").click().run()
+    assert "Sends 1,000 messages a second at most." in said(page)
+    page.button(key="wqd-back").click().run()
+    assert page.selectbox(key="wqd-purpose").value == "service"
+    page.button(key="wqd-on").click().run()
+    page.button(key="wqd-on").click().run()
+    assert [one.value for one in page.metric][:2] == ["14", "1"]
+    assert "The person has asked not to be written to." in said(page)
+    assert _named(on_stage, "Spring sale").state == "draft"
+    page.button(key="wqd-ask").click().run()
+    assert "14 people will get this now." in said(page)
+    assert not on_stage.connector.effects
+    page.button(key="wqd-send-yes").click().run()
+    campaign = _named(on_stage, "Spring sale")
+    assert campaign.state == "running"
+    _sent(on_stage, campaign)
+    page = on_stage.page("campaign", id=campaign.id)
+    assert "15 of 15 have an outcome" in "".join(str(one.proto.text) for one in page.get("progress"))
+    assert page.metric[0].value == "14"
+
+
+def test_a_few_first_two_messages_and_each_week_are_kept_with_the_draft(on_stage: Stage) -> None:
+    page = _wizard(on_stage, "Weekly", tag="vip")
+    page.selectbox(key="wqd-template_id").set_value(1).run()
+    page.selectbox(key="wqd-purpose").set_value("service").run()
+    page.multiselect(key="wqd-others").set_value([2]).run()
+    page.button(key="wqd-on").click().run()
+    page.segmented_control(key="wqd-when").set_value("again").run()
+    page.selectbox(key="wqd-weekday").set_value("TUE").run()
+    page.selectbox(key="wqd-timezone").set_value("Asia/Riyadh").run()
+    page.toggle(key="wqd-is_quiet").set_value(True).run()
+    page.toggle(key="wqd-is_canary").set_value(True).run()
+    page.number_input(key="wqd-canary_percent").set_value(25.0).run()
+    page.button(key="wqd-on").click().run()
+    made = _named(on_stage, "Weekly")
+    assert made.audience["tag"] == "vip"
+    assert [one.template_id for one in made.variants] == [None, 2]
+    assert made.canary is not None
+    assert made.canary.percent == 25
+    assert made.quiet_hours == {"from": "21:00", "to": "09:00"}
+    again = on_stage.page("campaign-new", id=made.id)
+    assert again.text_input(key="wqd-name").value == "Weekly"
+    assert page.subheader[-1].value == "When it is sent"
+    page.button(key="wqd-ask").click().run()
+    assert "12 people would get this when it is due." in said(page)
+    page.button(key="wqd-send-yes").click().run()
+    assert on_stage.signed_in().schedules.get(made.id).cron == "0 9 * * TUE"
+    page = on_stage.page("campaign", id=made.id)
+    assert "It begins by itself" in said(page)
+    page.button(key="wqc-unschedule").click().run()
+    assert _named(on_stage, "Weekly").state == "draft"
+
+
+def test_pause_and_resume_and_the_failed_once_more(on_stage: Stage) -> None:
+    campaign = on_stage.signed_in().campaigns.create("Autumn", sender_id=1, template_id=2, tag="vip", purpose="service")
+    on_stage.signed_in().campaigns.launch(campaign.id)
+    page = on_stage.page("campaign", id=campaign.id)
+    assert "It begins" in said(page)
+    page.button(key="wqc-pause").click().run()
+    assert _named(on_stage, "Autumn").state == "paused"
+    page.button(key="wqc-resume").click().run()
+    page.button(key="wqc-resume-ask-yes").click().run()
+    assert _named(on_stage, "Autumn").state == "running"
+
+    def refuse(_message: object) -> SendError:
+        return SendError("not_on_whatsapp")
+
+    on_stage.connector.answering = refuse
+    _sent(on_stage, campaign)
+    page = on_stage.page("campaign", id=campaign.id)
+    assert "The number is not on WhatsApp." in said(page)
+    page.segmented_control(key=f"wq-campaign-view-{campaign.id}").set_value("people").run()
+    page.selectbox(key="wqp-state").set_value("failed").run()
+    assert said(page).count("Person ") >= 12
+    page.button(key="wqc-retry").click().run()
+    assert "12 messages failed without effect" in said(page)
+    page.button(key="wqc-retry-ask-yes").click().run()
+    progress = _named(on_stage, "Autumn").progress
+    assert progress is not None
+    assert progress.queued == 12
+    page = on_stage.page("campaign", id=campaign.id)
+    page.button(key="wqc-cancel").click().run()
+    assert "12 people will not get it" in said(page)
+    page.button(key="wqc-cancel-ask-yes").click().run()
+    assert _named(on_stage, "Autumn").state == "cancelled"
+
+
+def test_who_may_only_look_finds_nothing_to_press(on_stage: Stage) -> None:
+    campaign = on_stage.signed_in().campaigns.create("Look", sender_id=1, template_id=1)
+    listed = on_stage.page("campaigns", role="viewer")
+    assert "wq-new-campaign" not in [one.key for one in listed.button]
+    on_stage.signed_in().campaigns.launch(campaign.id)
+    page = on_stage.page("campaign", role="viewer", id=campaign.id)
+    assert not [one.key for one in page.button if str(one.key).startswith("wqc-")]
+
+
+def test_in_arabic_counts_have_their_own_forms(on_stage: Stage) -> None:
+    page = on_stage.page("campaign-new", language="ar")
+    assert page.title[0].value == "حملة جديدة"
+    assert "فيها الآن 15 شخصاً." in said(page).replace("١٥", "15")

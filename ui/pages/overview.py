@@ -1,0 +1,148 @@
+"""How things are today, and what wants a look."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ui import formats, look, notices, page, session
+from ui.page import Page
+from ui.pages import campaign_new, sender
+from ui.words import _, later, n_
+from waqtor.campaigns import Campaign, Progress
+
+_EVERY_S = 5.0
+_MOST, _MOST_COUNTED = 100, 20
+_UNDER_WAY = ("running", "holding", "paused")
+_WANTS_A_LOOK = ("problem", "warning")
+
+
+def show() -> None:
+    me = session.me()
+    name = me.name.split()[0] if me.name else ""
+    look.heading(_("Hello, {name}", name=name) if name else _("Overview"), formats.day(formats.today()))
+    if session.may("campaigns.write") and st.button(
+        _("New campaign"), icon=":material/add:", type="primary", key="overview-new"
+    ):
+        campaign_new.begin()
+    if session.may("campaigns.read"):
+        if session.may("contacts.read") and not session.client().contacts.list.page(None, limit=1).data:
+            _first_steps()
+        else:
+            _today()
+    left, right = st.columns(2, gap="large")
+    with left:
+        _attention()
+    with right:
+        _senders()
+
+
+def _first_steps() -> None:
+    st.subheader(_("Three steps to the first campaign"), anchor=False)
+    steps = (
+        ("senders", _("1. Connect your WhatsApp number"), ":material/phonelink_setup:"),
+        ("import", _("2. Import your customers"), ":material/upload_file:"),
+        ("campaign-new", _("3. Write a message and send it"), ":material/campaign:"),
+    )
+    with st.container(border=True):
+        for target, label, icon in steps:
+            page.link(target, label, icon=icon)
+
+
+# ---- campaigns ----------------------------------------------------------------------------------------------
+
+
+@look.live(_EVERY_S)
+def _today() -> None:
+    client = session.client()
+    under_way = [one for state in _UNDER_WAY for one in _newest(state)]
+    today = formats.today()
+    ended = _newest("finished")
+    begun = [one for one in [*under_way, *ended] if one.launched_at is not None and one.launched_at >= today]
+    counted = {one.id: client.campaigns.progress(one.id) for one in [*under_way, *begun][:_MOST_COUNTED]}
+    st.subheader(_("Today"), anchor=False)
+    _funnel([counted[one.id] for one in begun if one.id in counted])
+    if under_way:
+        st.subheader(n_("{count} campaign under way", "{count} campaigns under way", len(under_way)), anchor=False)
+        for one in under_way:
+            if one.id in counted:
+                _under_way(one, counted[one.id])
+
+
+def _newest(state: str) -> Sequence[Campaign]:
+    return session.client().campaigns.list.page(None, state=state, order="newest", limit=_MOST).data
+
+
+def _funnel(today: Sequence[Progress]) -> None:
+    whole = sum(one.total for one in today)
+    if not whole:
+        look.empty(
+            _("No campaign has begun today"),
+            _("What is sent today is counted here: sent, delivered, read and answered."),
+            do=("campaign-new", _("New campaign")) if session.may("campaigns.write") else None,
+        )
+        return
+    failed = sum(sum(one.failed.values()) for one in today)
+    skipped = sum(sum(one.skipped.values()) for one in today)
+    unknown = sum(sum(one.unknown.values()) for one in today)
+    steps = [
+        (_("People"), whole, ""),
+        (_("Sent"), sum(one.sent for one in today), ""),
+        (_("Delivered"), sum(one.delivered for one in today), ""),
+        (_("Read"), sum(one.read for one in today), ""),
+        (_("Answered"), sum(one.replied for one in today), ""),
+    ]
+    steps += [(_("Left out"), skipped, "warn")] if skipped else []
+    steps += [(_("Failed"), failed, "bad")] if failed else []
+    steps += [(_("Outcome unknown"), unknown, "warn")] if unknown else []
+    look.funnel(steps, whole)
+
+
+def _under_way(one: Campaign, progress: Progress) -> None:
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            page.link("campaign", one.name, icon=":material/campaign:", query={"id": one.id})
+            st.html(look.chip(one.state), width="content")
+        done = _("{done} of {total}", done=formats.number(progress.done), total=formats.number(progress.total))
+        st.progress(min(1.0, progress.done / max(progress.total, 1)), text=done)
+
+
+# ---- what wants a look --------------------------------------------------------------------------------------
+
+
+def _attention() -> None:
+    st.subheader(_("What needs attention"), anchor=False)
+    client = session.client()
+    found = []
+    if session.may("notifications.read"):
+        for severity in _WANTS_A_LOOK:
+            found += client.notifications.list.page(None, unread=True, severity=severity, limit=5).data
+    mine = f"user:{session.me().id}"  # that I am an admin is no news to me
+    found = [one for one in found if (one.kind, one.about) != ("user.made_admin", mine)]
+    if not found:
+        st.success(_("Nothing. All is well."), icon=":material/check_circle:")
+        return
+    for one in sorted(found, key=lambda one: one.created_at, reverse=True)[:5]:
+        title, text = notices.said(one)
+        draw = st.error if one.severity == "problem" else st.warning
+        draw(f"**{title}**  \n{text}")
+    page.link("notifications", _("All notifications"), icon=":material/notifications:")
+
+
+def _senders() -> None:
+    if not session.may("senders.read"):
+        return
+    st.subheader(_("Senders"), anchor=False)
+    found = session.client().senders.list.page(None, limit=_MOST_COUNTED)
+    if not found.data:
+        look.empty(
+            _("No number is connected"),
+            _("Messages need a WhatsApp number to leave from."),
+            do=("senders", _("Connect a number")),
+        )
+    for one in found.data:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            page.link("senders", one.name, icon=":material/smartphone:", query={"id": one.id})
+            st.html(look.chip(one.state) + sender.quality(one.quality), width="content")
+
+
+PAGE = Page("overview", later("Overview"), ":material/home:", show)
