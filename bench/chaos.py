@@ -13,8 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from bench import child
 from bench.chaos_check import check
 from bench.chaos_report import progress_line, summary
 from bench.chaos_run import Run, World, settle_down
@@ -46,26 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(asking, signal.default_int_handler)
     out: Path = asked.out
     wanted = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
-    done = {} if asked.seed is not None else _read(out)
+    done = {} if asked.seed is not None else {one["seed"]: one for one in child.lines(out)}
     plans = [
         drawn(seed, postgres={"sqlite": False, "postgresql": True}.get(asked.database))
         for seed in wanted
         if seed not in done
     ]
     until = time.monotonic() + asked.minutes * 60
-    out.parent.mkdir(parents=True, exist_ok=True)
 
     def keep(result: dict[str, Any]) -> None:
         done[result["seed"]] = result
-        with out.open("ab") as file:
-            file.write(orjson.dumps(result, default=str) + b"\n")
+        child.add_line(out, result)
         print(progress_line(result), flush=True)
 
     for is_postgres, block in _blocks(plans):
         if time.monotonic() > until:
             print("time is up; run it again to go on")
             break
-        with _stack(postgres=is_postgres, keep=asked.keep) as (local, postgres):
+        with stack("chaos", postgres=is_postgres, keep=asked.keep) as (local, postgres):
             asyncio.run(_run_all(local, postgres, block, lanes=asked.lanes, timeout_s=asked.timeout, keep=keep))
     results = [done[seed] for seed in wanted if seed in done]
     text = summary(results)
@@ -89,13 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(out: Path) -> dict[int, dict[str, Any]]:
-    """What an earlier call found, by seed."""
-    if not out.exists():
-        return {}
-    return {line["seed"]: line for line in map(orjson.loads, out.read_bytes().splitlines())}
-
-
 def _blocks(plans: list[Seed]) -> Iterator[tuple[bool, list[Seed]]]:
     """Some seeds on one database, then some on the other."""
     waiting = {kind: [plan for plan in plans if plan.postgres is kind] for kind in (False, True)}
@@ -107,15 +97,16 @@ def _blocks(plans: list[Seed]) -> Iterator[tuple[bool, list[Seed]]]:
 
 
 @contextmanager
-def _stack(*, postgres: bool, keep: bool) -> Iterator[tuple[Local, Postgres | None]]:
-    folder = Path(tempfile.mkdtemp(prefix="wq-chaos-"))
+def stack(name: str, *, postgres: bool, keep: bool, **changes: Any) -> Iterator[tuple[Local, Postgres | None]]:
+    """A whole installation that waits a tenth as long, with these settings besides."""
+    folder = Path(tempfile.mkdtemp(prefix=f"wq-{name}-"))
     with ExitStack() as stack:
         if keep:
             print(f"data and logs: {folder}")
         else:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         server = stack.enter_context(Postgres(Path(f"{folder}-pg"))) if postgres else None
-        changes = SCALED | ({"database_url": server.create("waqtor")} if server else {})
+        changes = SCALED | changes | ({"database_url": server.create("waqtor")} if server else {})
         yield stack.enter_context(Local(folder / "data", profile="chaos", **changes)), server
 
 

@@ -106,7 +106,8 @@ def _own_rules(run: Run, rows: list[Row], requests: list[Row]) -> dict[str, list
         at = moment(row["at"])
         if row["campaign_id"] == run.campaigns[0] and any(since < at < till for since, till in run.pauses):
             paused.append(row["client_id"])
-        if row["stopped_at"] and (at - moment(row["stopped_at"])).total_seconds() > _STOP_GRACE_S:
+        was_intended = row["lease_token"] is not None  # a single message may have been refused before
+        if was_intended and row["stopped_at"] and (at - moment(row["stopped_at"])).total_seconds() > _STOP_GRACE_S:
             stopped.append(row["client_id"])
     return {
         "effects nobody knows of": strangers,

@@ -6,11 +6,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psutil
 
 from bench.postgres import Postgres
@@ -90,6 +91,17 @@ def keep(out: Path, report: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(report)
     print(report)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """What earlier calls found, of a file with a JSON object a line."""
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def add_line(path: Path, found: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(orjson.dumps(found, default=str) + b"\n")
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

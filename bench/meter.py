@@ -13,8 +13,8 @@ from bench.victims import flow_runs
 from cli.local import Local
 
 _SAMPLE_S = 0.25
-NAMES = ("flow run", "api", "simulator", "prefect", "runner", "postgres")
-_CHILDREN = {"api": "api", "simulator": "simulator", "prefect": "prefect", "flows": "runner"}
+NAMES = ("flow run", "api", "simulator", "prefect", "runner", "dashboard", "postgres")
+_CHILDREN = {"api": "api", "simulator": "simulator", "prefect": "prefect", "flows": "runner", "dashboard": "dashboard"}
 
 
 class Meter:

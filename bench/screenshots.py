@@ -25,15 +25,17 @@ import orjson
 from rich.console import Console
 from websockets.sync.client import ClientConnection, connect
 
+from bench.onlookers import PROXY, onlookers
 from cli.demo_people import write_csv
 from cli.funnel import picture
 from cli.local import Local
+from core import service_credentials
 from simulator.config import ACCOUNT_ID, NUMBER_ID
 from waqtor import Client
 from waqtor.campaigns import Campaign
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
-LARGEST_BYTES = 300_000
+LARGEST_BYTES = 250_000
 _BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -44,6 +46,7 @@ _FLAGS = (
 )
 _SCALES = (2.0, 1.5, 1.25, 1.0)  # of these the first whose picture is small enough
 _PEOPLE, _RECEIPTS_S = 300, 45
+_EMAIL, _PASSWORD = "noura@example.com", "olive kettle marble 7"
 _MESSAGE = (
     "Hello {name}, our spring offer has begun: 20% off all plants until Sunday."  # the simulator's own spring_offer
 )
@@ -106,15 +109,20 @@ class Browser:
         """Of JavaScript, in the page."""
         return self.call("Runtime.evaluate", expression=expression)["result"].get("value")
 
+    def run_first(self, script: str) -> None:
+        """In every page from now on, before anything of its own."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def take(self, shot: "Shot", file: Path) -> None:
         """The picture, in the largest scale that keeps the file small."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if shot.is_dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._size(shot, 1.0)
         self.call("Page.navigate", url=shot.url)
-        self._wait_for(shot.ready)
+        self.wait_for(shot.ready)
         if shot.prepare:
             self.value(shot.prepare)
+        self.wait_for(shot.then)
         time.sleep(1.5)  # for fonts, and for what slides in
         for scale in _SCALES:
             self._size(shot, scale)
@@ -131,7 +139,8 @@ class Browser:
         size = {"width": shot.width, "height": shot.height, "deviceScaleFactor": scale}
         self.call("Emulation.setDeviceMetricsOverride", **size, mobile=False)
 
-    def _wait_for(self, expression: str, *, timeout_s: float = 60) -> None:
+    def wait_for(self, expression: str, *, timeout_s: float = 60) -> None:
+        """Until this JavaScript is true in the page."""
         until = time.monotonic() + timeout_s
         while not self.value(f"Boolean({expression})"):
             if time.monotonic() > until:
@@ -152,12 +161,14 @@ class Browser:
 
 @dataclass(frozen=True)
 class Shot:
-    """`ready` is JavaScript that turns true when the page shows what the picture is of; `prepare` is run then."""
+    """`ready` is JavaScript that turns true when the page shows what the picture is of; `prepare` is run then, and
+    `then` turns true when that is done."""
 
     name: str
     url: str
     ready: str
     prepare: str = ""
+    then: str = "true"
     width: int = 1200
     height: int = 680
     is_dark: bool = False
@@ -180,6 +191,37 @@ def shots(local: Local) -> Iterator[Shot]:
     opened = f"{place}.scrollIntoView(); for (const one of document.querySelectorAll('details'))"
     opened += " if (one.innerText.includes('/{campaign_id}/launch')) one.open = true"
     yield Shot("api-docs.png", docs, place, opened)
+    yield from _of_the_monitor(local)
+    yield from _of_the_dashboard(local.settings.public_dashboard_url)
+
+
+def _of_the_monitor(local: Local) -> Iterator[Shot]:
+    page, shown = f"{local.settings.api_url}/ws-monitor.html", "document.querySelector('#clients tbody tr')"
+    with Client(local.settings.api_url, local.api_key) as client:
+        token = client.users.invite(_EMAIL, role="admin").token
+    account = {"token": token, "password": _PASSWORD, "name": "Noura"}
+    httpx.post(f"{local.settings.api_url}/api/v3/auth/accept", json=account, trust_env=False).raise_for_status()
+    sign_in = f"email.value = '{_EMAIL}'; password.value = '{_PASSWORD}'; document.forms[0].requestSubmit()"
+    form = "document.getElementById('password')"
+    yield Shot("monitor.png", page, form, sign_in, shown, width=1440, height=1240, is_dark=True)
+    yield Shot("monitor-phone.png", page, shown, width=390, height=1240, is_dark=True)
+
+
+def _of_the_dashboard(url: str) -> Iterator[Shot]:
+    """Whoever signed in at the monitor is signed in here too: it is the same cookie."""
+
+    def shows(page: str) -> str:
+        return f"location.pathname === '/{page}' && document.querySelector('.wq-funnel')"
+
+    large = {"width": 1440, "height": 900}
+    for language, mark in (("en", ""), ("ar", "-ar")):
+        home = f"{url}/auth/language?to={language}"
+        ready = f"document.documentElement.lang === '{language}' && {shows('')}"
+        yield Shot(f"dashboard{mark}.png", home, ready, **large)
+        to_campaign = f"{url}/campaign?id=1"
+        yield Shot(f"dashboard-campaign{mark}.png", to_campaign, shows("campaign"), **large)
+        yield Shot(f"dashboard-campaign{mark}-dark.png", to_campaign, shows("campaign"), **large, is_dark=True)
+        yield Shot(f"dashboard{mark}-phone.png", url, shows(""), width=390, height=844, is_dark=True)
 
 
 def _talkative(local: Local) -> str:
@@ -190,8 +232,13 @@ def _talkative(local: Local) -> str:
     return str(min(told or chats, key=lambda chat: not re.search("[ء-ي]", chat["text"]))["contact"])
 
 
+def _prefect_password(local: Local) -> str:
+    return service_credentials.for_prefect(local.settings) or ""
+
+
 def _ask_prefect(local: Local, kind: str, filters: dict[str, Any]) -> str:
-    answer = httpx.post(f"{local.settings.prefect_api_url}/{kind}/filter", json=filters, trust_env=False)
+    auth = httpx.BasicAuth(*_prefect_password(local).split(":"))
+    answer = httpx.post(f"{local.settings.prefect_api_url}/{kind}/filter", json=filters, auth=auth, trust_env=False)
     return str(answer.raise_for_status().json()[0]["id"])
 
 
@@ -224,7 +271,8 @@ def terminal(campaign: Campaign, file: Path) -> None:
 @contextmanager
 def finished(folder: Path) -> Iterator[tuple[Local, Campaign]]:
     """A whole installation in which a campaign was sent."""
-    with Local(folder, profile="demo", silence_window_s=20, sweep_interval_s=20) as local:
+    quick = {"silence_window_s": 20, "sweep_interval_s": 20}
+    with Local(folder, profile="demo", trusted_proxies=PROXY, **quick) as local, onlookers(local):
         yield local, campaign(local, folder)
 
 
@@ -242,6 +290,7 @@ def main() -> int:
         print(f"Into {FOLDER}:")
         if not wanted or "funnel.svg" in wanted:
             terminal(sent, FOLDER / "funnel.svg")
+        browser.run_first(f"localStorage['prefect-password'] = btoa('{_prefect_password(local)}')")
         for shot in shots(local):
             if not wanted or shot.name in wanted:
                 browser.take(shot, FOLDER / shot.name)

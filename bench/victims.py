@@ -14,6 +14,7 @@ from bench.postgres import Postgres
 from bench.seeds import Strike
 from cli.local import Local
 from cli.processes_leftovers import marked
+from core import service_credentials
 
 _RUN_ID = "PREFECT__FLOW_RUN_ID"
 _CHILD = {"runner": "flows", "api": "api", "prefect": "prefect"}
@@ -80,7 +81,8 @@ class Victims:
     async def _sends(self, run_id: str) -> int | None:
         if run_id not in self._campaign_of:
             try:
-                async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
+                user, _, password = (service_credentials.for_prefect(self._local.settings) or "").partition(":")
+                async with httpx.AsyncClient(trust_env=False, timeout=5, auth=(user, password)) as http:
                     answer = await http.get(f"{self._local.settings.prefect_api_url}/flow_runs/{run_id}")
                 self._campaign_of[run_id] = answer.json()["parameters"].get("campaign_id")
             except (httpx.HTTPError, KeyError, ValueError):

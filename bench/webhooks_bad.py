@@ -1,0 +1,69 @@
+"""What a bad receiver costs the process that posts to it: `python -m bench.webhooks_bad --only` prints it as JSON."""
+
+import argparse
+import asyncio
+import gc
+import json
+import time
+from ipaddress import ip_network
+from typing import Any
+
+import psutil
+import uvloop
+
+from bench.webhook_receivers import Receivers
+from connectors.posting import Posting
+from core.ports import Letter, PostError
+from core.webhook_addresses import Rules, ports
+
+_KINDS = ("drip", "gigabyte", "reset", "hang")
+_AT_ONCE = 64
+_HERE = Rules((ip_network("127.0.0.0/8"),), http=True, ports=ports("1-65535"))
+
+
+async def _post(poster: Posting, url: str) -> int:
+    """How many bytes of its answer are kept."""
+    try:
+        return len((await poster.post(Letter(url, {"webhook-id": "evt_1"}, b"{}"))).body)
+    except PostError:
+        return 0
+
+
+async def _grew(process: psutil.Process, before: int, done: asyncio.Event) -> int:
+    most = 0
+    while not done.is_set():
+        most = max(most, process.memory_info().rss - before)
+        await asyncio.sleep(0.001)
+    return most
+
+
+async def _measured(receivers: Receivers) -> dict[str, Any]:
+    """Of one and of many at once: seconds until the last was over, kilobytes more than before, and of those kept."""
+    found: dict[str, Any] = {}
+    process = psutil.Process()
+    for kind in _KINDS:
+        for many in (1, _AT_ONCE):
+            poster = Posting(_HERE)
+            await asyncio.gather(*(_post(poster, receivers.url("good", one)) for one in range(_AT_ONCE)))
+            gc.collect()
+            done = asyncio.Event()
+            watching = asyncio.create_task(_grew(process, process.memory_info().rss, done))
+            began = time.monotonic()
+            kept = await asyncio.gather(*(_post(poster, receivers.url(kind, one)) for one in range(many)))
+            seconds = time.monotonic() - began
+            done.set()
+            found[f"{kind} {many}"] = {"s": seconds, "kb": await watching / 1024, "kept_kb": sum(kept) / 1024}
+            await poster.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.webhooks_bad", description=__doc__)
+    parser.add_argument("--only", action="store_true", help="as the bench calls it")
+    parser.parse_args()
+    with Receivers() as receivers:
+        print(json.dumps(uvloop.run(_measured(receivers))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The gateway beside other WebSocket servers. `python -m bench.ws --help`."""
