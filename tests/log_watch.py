@@ -14,7 +14,7 @@ FORBIDDEN = {
     "API key": re.compile(r"\bwq_[0-9a-f]{6,}_[\w-]{16,}"),
     "token": re.compile(r"\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bEAA\w{16,}|(?i:bearer|basic) [\w.~+/=-]{12,}"),
     "password": re.compile(re.escape(PASSWORD) + r"|another marble kettle|\$argon2"),
-    "one-time link": re.compile(r"/links/[\w-]{20,}"),
+    "one-time link": re.compile(r"/links?/[\w-]{20,}"),
 }
 _FILES = ("*.log", "supervisord.out")
 _SHOWN = 20

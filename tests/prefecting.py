@@ -13,15 +13,17 @@ from typing import Any
 import httpx
 import pytest
 
+import answering
 from cli.prefect_env import prefect_env
 from cli.processes import settings_env
-from core import keys
+from core import keys, service_credentials
 from core.settings import Settings
 
 
 @contextmanager
 def prefect_server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """It answers."""
+    _need_key(settings)
     environment = {**os.environ, **prefect_env(settings)}
     log = Path(settings.data_dir) / "server.log"
     with log.open("wb") as out:
@@ -41,11 +43,16 @@ def prefect_server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     stop(server)
 
 
+def _need_key(settings: Settings) -> None:
+    """Both sides show a password that is made of it, so it is there before either starts."""
+    if not settings.key_file.exists():
+        keys.init(settings.key_file)
+
+
 @contextmanager
 def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """`waqtor flows`, on a migrated installation."""
-    if not settings.key_file.exists():
-        keys.init(settings.key_file)
+    _need_key(settings)
     environment = {**os.environ, **settings_env(settings), **prefect_env(settings)}
     subprocess.run([sys.executable, "-m", "cli.main", "db", "upgrade"], env=environment, check=True)
     process = subprocess.Popen([sys.executable, "-m", "cli.main", "flows"], env=environment, start_new_session=True)
@@ -56,14 +63,14 @@ def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 def stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()  # one that does not end by itself is told of, and ends all the same
 
 
 def answers(settings: Settings) -> bool:
-    try:
-        return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return answering.answers(f"{settings.prefect_api_url}/health")
 
 
 def ask(settings: Settings, path: str, **body: Any) -> Any:
@@ -76,8 +83,9 @@ def delete(settings: Settings, path: str) -> None:
 
 def _patiently(method: str, settings: Settings, path: str, **options: Any) -> httpx.Response:
     """Prefect on SQLite answers 503 while somebody else writes."""
+    auth = httpx.BasicAuth(*(service_credentials.for_prefect(settings) or ":").split(":"))
     for _ in range(20):
-        answer = httpx.request(method, f"{settings.prefect_api_url}/{path}", timeout=10, **options)
+        answer = httpx.request(method, f"{settings.prefect_api_url}/{path}", timeout=10, auth=auth, **options)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(0.3)

@@ -7,6 +7,7 @@ from typing import Any
 from core import (
     campaigns,
     contacts,
+    courier,
     media,
     messages,
     outbox,
@@ -16,15 +17,16 @@ from core import (
     senders,
     templates,
     transfers,
+    webhooks,
 )
 from core.bootstrap import Platform
 from core.contacts import NewContact
 from core.content import Media, Text
 from core.dispatch import Dispatcher, Rest
 from core.media_files import Part
-from core.models import Campaign, MediaFile, Message, Sender
+from core.models import Campaign, MediaFile, Message, Sender, Webhook
 from core.outgoing import Wanted
-from core.ports import Accepted, Connector, Outgoing
+from core.ports import Accepted, Connector, Outgoing, Poster
 from fakes import FakeClock, FakeConnector
 
 
@@ -135,6 +137,19 @@ async def a_message(platform: Platform, sender: Sender, **wanted: Any) -> Messag
 
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(3000)
+
+
+async def a_webhook(platform: Platform, url: str = "https://example.com/hooks", **values: Any) -> Webhook:
+    """Of all events, where `events` names no others."""
+    async with platform.database.transaction() as tx:
+        at = await platform.clock.now(tx)
+        values = {"url": url, "events": ["*"], **values}
+        return (await webhooks.create(tx, platform.key, platform.settings.webhook_rules, values, at=at)).webhook
+
+
+async def couriered(platform: Platform, poster: Poster) -> int:
+    """Everything that is due at this moment; returns how many attempts that were."""
+    return await courier.Courier(platform, poster).until_idle(for_s=20)
 
 
 async def a_file(platform: Platform, content: bytes = PICTURE) -> MediaFile:

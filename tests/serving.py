@@ -14,12 +14,14 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.datastructures import State
 
-from api.app import create_app
+from answering import answers
+from api.app import create_app, running
 from core import apikeys, keys
 from core.bootstrap import Platform
 from core.database import DatabaseClock, connect
-from core.ports import Clock, Connectors, Jobs
+from core.ports import Clock, Connectors, Jobs, Poster
 from core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -49,13 +51,24 @@ class Server:
             return (await apikeys.create(tx, name="a test", scopes=scopes, at=now)).full
 
 
+# FastAPI works out its 140 routes when an app is first asked, which takes longer than most tests. They hold nothing of
+# an installation, so an app whose test is over serves the next.
+_idle: list[FastAPI] = []
+
+
 @asynccontextmanager
-async def inside(settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock) -> AsyncIterator[Server]:
-    app = create_app(settings, connectors=connectors, jobs=jobs, clock=clock)
-    async with app.router.lifespan_context(app):
-        server = Server(app, app.state.platform, "")
-        server.key = await server.new_key("admin")
-        yield server
+async def inside(
+    settings: Settings, *, connectors: Connectors, jobs: Jobs, clock: Clock, poster: Poster | None = None
+) -> AsyncIterator[Server]:
+    app = _idle.pop() if _idle else create_app(settings)
+    app.state = State()
+    try:
+        async with running(app, settings, connectors=connectors, jobs=jobs, clock=clock, poster=poster):
+            server = Server(app, app.state.platform, "")
+            server.key = await server.new_key("admin")
+            yield server
+    finally:
+        _idle.append(app)
 
 
 def new_installation(folder: Path, sqlite_template: Path) -> Settings:
@@ -99,19 +112,21 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sdk/python'}",
         "WAQTOR_DATA_DIR": str(settings.data_dir),
         "WAQTOR_DATABASE_URL": settings.database_url,
+        "WAQTOR_REDIS_URL": settings.redis_url,
         "WAQTOR_API_PORT": str(port),
         "WAQTOR_PREFECT_PORT": "1",  # nobody listens: a nudge fails, and must do no harm
     }
 
 
 @contextmanager
-def api_process(settings: Settings) -> Iterator[Process]:
-    port = free_port()
-    log = settings.data_dir / "api.log"
-    with log.open("wb") as out:
+def api_process(settings: Settings, *, port: int | None = None, **variables: str) -> Iterator[Process]:
+    """`variables`: more of its environment."""
+    port = port or free_port()
+    log = settings.data_dir / f"api-{port}.log"
+    with log.open("ab") as out:
         popen = subprocess.Popen(
             [sys.executable, "-m", "api"],
-            env=environment(settings, port),
+            env={**environment(settings, port), **variables},
             stdout=out,
             stderr=out,
             cwd=settings.data_dir,
@@ -119,7 +134,7 @@ def api_process(settings: Settings) -> Iterator[Process]:
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 30
-        while not _answers(url):
+        while not answers(f"{url}/healthz"):
             assert popen.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
@@ -127,10 +142,3 @@ def api_process(settings: Settings) -> Iterator[Process]:
     finally:
         popen.terminate()
         popen.wait(15)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -59,14 +59,15 @@ def test_the_command_line_sends_and_tells(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shop = scene(2)
+    first, second = map(shop.reachable, shop.phones)
     monkeypatch.setenv("WAQTOR_URL", local.settings.api_url)
     monkeypatch.setenv("WAQTOR_API_KEY", local.api_key)
     template = client.campaigns.get(shop.campaign_id).template_id
-    to = ["messages", "send", "--sender", str(shop.sender_id), "--to", shop.phones[0]]
+    to = ["messages", "send", "--sender", str(shop.sender_id), "--to", first]
     assert main([*to, "--template", str(template), "--value", "name=Sara"]) == 0
     assert "is sent" in capsys.readouterr().out
     assert main([*to, "--text", "hello"]) == 1
     assert "within 24 hours" in capsys.readouterr().out
     assert main([*to, "--template", str(template), "--value", "name"]) == 2
-    assert main(["campaigns", "test", str(shop.campaign_id), shop.phones[1]]) == 0
+    assert main(["campaigns", "test", str(shop.campaign_id), second]) == 0
     assert shop.effects() == 2
