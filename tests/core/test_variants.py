@@ -115,10 +115,11 @@ async def test_a_retry_keeps_the_variant_and_a_choice_is_for_who_had_none(
 
     connector.answering = answering
     await scenes.people(platform, 60)
-    slow = await scenes.a_sender(platform, rate=6)
+    slow = await scenes.a_sender(platform, rate=20)
     campaign = await scenes.a_campaign(platform, slow, variants=A_AND_B, holdout_percent=30.0)
     await scenes.launched(platform, campaign.id)
-    await scenes.dispatched(platform, connector, campaign.id, seconds=1.2)
+    while len(connector.calls) <= 6:
+        await scenes.dispatched(platform, connector, campaign.id, seconds=0.2)
     before = await _rows(platform, campaign)
     failed = {one for one, row in before.items() if row[0] == "failed"}
     sent = {one for one, row in before.items() if row[0] == "sent"}
