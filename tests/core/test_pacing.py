@@ -79,12 +79,11 @@ async def test_two_campaigns_of_one_sender_share_its_rate(platform: Platform, co
     for campaign in campaigns:
         await scenes.launched(platform, campaign.id)
     began = asyncio.get_running_loop().time()
-    await asyncio.gather(*(scenes.dispatched(platform, connector, one.id, seconds=1.5) for one in campaigns))
+    while len(connector.effects) < 90:  # of 120, however slow the machine is
+        await asyncio.gather(*(scenes.dispatched(platform, connector, one.id, seconds=0.5) for one in campaigns))
     took = asyncio.get_running_loop().time() - began
-    share = len(connector.effects)
-    assert share <= 60 * (took + platform.settings.pace_ahead_s) + 1
-    assert share > 60 * 0.8
-    assert len({(one.to.value, one.content.name) for one in connector.effects}) <= share  # type: ignore[union-attr]
+    assert len(connector.effects) <= 60 * (took + platform.settings.pace_ahead_s) + 1
+    assert len({one.client_id for one in connector.effects}) == len(connector.effects)
 
 
 async def test_a_cap_counts_a_moving_day(platform: Platform, connector: FakeConnector, clock: FakeClock) -> None:
