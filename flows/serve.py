@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
 
 import httpx
 from prefect import aserve
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
-from prefect.exceptions import TerminationSignal
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
@@ -26,7 +25,6 @@ from flows.webhooks import retry, webhook_replay, webhook_retry
 _SHOWN_S = 15.0
 """A run that tells of a sweep has so long. Where its server went meanwhile, Prefect's client tries to reach it for more
 than a minute, in which nothing that is due would begin."""
-_AGAIN_S = 0.05
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
@@ -64,23 +62,32 @@ def _answers(settings: Settings) -> bool:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until stopped."""
-    asyncio.get_running_loop().set_exception_handler(heed_lost_signals)
+    """Serve until SIGTERM."""
     sweeping = asyncio.gather(sweep_forever(settings), retry_forever(settings))
+    serving = asyncio.create_task(_serve_forever(settings))
     try:
-        while not await _serve_until_lost(settings):
-            logger.warning("prefect_lost")
+        with ended_by_sigterm(serving), suppress(asyncio.CancelledError):
+            await serving
     finally:
         sweeping.cancel()
 
 
-def heed_lost_signals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A SIGTERM that comes during a sweep is an exception of Prefect's, raised wherever the loop is at that moment. In
-    a callback the loop swallows it: then it is sent again, until it finds the sweep or the runner."""
-    if isinstance(context.get("exception"), TerminationSignal):
-        loop.call_later(_AGAIN_S, os.kill, os.getpid(), signal.SIGTERM)
-    else:
-        loop.default_exception_handler(context)
+async def _serve_forever(settings: Settings) -> None:
+    while not await _serve_until_lost(settings):
+        logger.warning("prefect_lost")
+
+
+@contextmanager
+def ended_by_sigterm(work: asyncio.Task[None]) -> Iterator[None]:
+    """Prefect's runner, and each sweep that it shows, set handlers that raise wherever Python is at that moment; raised
+    in a callback or a finalizer that is swallowed, and the process would go on. The loop is told of a signal whoever
+    has set a handler since."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, work.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _serve_until_lost(settings: Settings) -> bool:
