@@ -182,7 +182,7 @@ def test_on_the_command_line(process: Process) -> None:
     assert last.stdout is not None
     assert json.loads(last.stdout.readline())["data"]["reason"] == "told"
     last.send_signal(signal.SIGINT)
-    assert last.wait(10) == 130
+    assert last.wait(30) == 130
     lost = subprocess.run(
         [*command, str(reach.head + 99)], env=env, cwd=ROOT, capture_output=True, text=True, timeout=30
     )
