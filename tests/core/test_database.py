@@ -24,7 +24,7 @@ async def _ask(database: Database, *questions: str) -> list[object]:
 
 async def test_every_connection_of_the_pool_has_the_promised_durability(platform: Platform) -> None:
     questions, answers = (
-        (("SHOW synchronous_commit", "SHOW TimeZone"), ["on", "UTC"])
+        (("SHOW synchronous_commit", "SHOW TimeZone", "SHOW jit"), ["on", "UTC", "off"])
         if platform.database.is_postgres
         else (
             ("PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA busy_timeout", "PRAGMA foreign_keys"),
