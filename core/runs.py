@@ -21,6 +21,7 @@ from core import (
 )
 from core.appointments import SEND
 from core.bootstrap import Platform
+from core.database import is_passing
 from core.dispatch import MEDIA_UPLOADING, TOKEN_REPLACED, Dispatcher, Rest
 from core.models import Sender
 from core.ports import Connector, JobsUnavailable
@@ -33,6 +34,7 @@ def about(campaign_id: int) -> str:
 
 _SOON_S = 10.0  # a run waits this long for what is about to be due; for more it ends, and the sweep starts the next
 _LOOK_S = 0.2
+_RETRY_S = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +47,7 @@ class Run:
         self._token = token
         self._sender = sender
         self._connector = connector
+        self._planning_broke: Exception | None = None
 
     @classmethod
     async def opened(cls, platform: Platform, campaign_id: int) -> "Run | None":
@@ -66,12 +69,21 @@ class Run:
 
     async def plan(self) -> None:
         """Make all recipients, chunk by chunk; goes on where an earlier run stopped."""
+        pause_s = 0.0
         while True:
-            async with self.platform.database.transaction() as tx:
-                now = await self.platform.clock.now(tx)
-                if not await planning.plan_chunk(tx, self.campaign_id, at=now):
-                    return
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause_s)
+            try:
+                async with self.platform.database.transaction() as tx:
+                    now = await self.platform.clock.now(tx)
+                    if not await planning.plan_chunk(tx, self.campaign_id, at=now):
+                        return
+                pause_s = 0.0
+            except Exception as error:  # the database may be restarting; what else breaks, `has_more` has to know
+                if not is_passing(error):
+                    self._planning_broke = error
+                    raise
+                logger.warning("planning_stalled campaign=%s error=%s", self.campaign_id, type(error).__name__)
+                pause_s = _RETRY_S
 
     async def send_batch(self) -> Rest:
         """Send for `batch_s`, or until something stops it; everything is settled when it returns."""
@@ -85,7 +97,10 @@ class Run:
         return await dispatcher.run(seconds=self.platform.settings.batch_s)
 
     async def has_more(self, rest: Rest) -> bool:
-        """Whether another batch is worth while after this one ended so."""
+        """Whether another batch is worth while after this one ended so. Raises what broke the planning: a run that
+        waited for the rest of it would hold its lease for ever, and the sweep could start no other."""
+        if self._planning_broke is not None:
+            raise self._planning_broke
         if rest.why == "time_up":
             return True
         if rest.why == TOKEN_REPLACED:

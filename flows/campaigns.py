@@ -43,6 +43,7 @@ async def send_campaign(campaign_id: int, occurrence: int | None = None) -> Stat
             await planning
         finally:
             planning.cancel()
+            await asyncio.wait([planning])
             finished = await run.close()
         await runs.show_next_start(platform, campaign_id)
         progress = await _progress(run)
