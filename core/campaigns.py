@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 
-from core import audiences, canaries, consents, notices, notifications, occurrences, quiet, senders, templates
+from core import audiences, canaries, consents, messages, notices, notifications, occurrences, quiet, senders, templates
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CampaignMoved, publish
@@ -219,18 +219,20 @@ async def _check_template(tx: Tx, campaign: Campaign, sender: Sender) -> None:
 
 
 async def cancel(tx: Tx, campaign_id: int, *, at: datetime) -> Campaign:
-    """For good. Who was not written to yet is skipped; what is under way still gets its true outcome."""
+    """For good. Who was not written to yet is skipped; what is under way still gets its true outcome. Who was resent
+    while unknown is so again."""
     campaign = await get(tx, campaign_id, lock=True)
     move(campaign, CANCELLED)
     campaign.finished_at = at
     await occurrences.end(tx, campaign_id, occurrences.CANCELLED, at=at)
     if (due := await occurrences.waiting(tx, campaign_id)) is not None:
         await occurrences.settle(tx, due, occurrences.CANCELLED, reason="campaign_cancelled", at=at)
-    await tx.execute(
-        update(Recipient)
-        .where(Recipient.campaign_id == campaign_id, Recipient.state.in_(("queued", "claimed")))
-        .values(state="skipped", reason="cancelled", claim_token=None, claimed_until=None)
-    )
+    waiting = update(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.state.in_(("queued", "claimed")))
+    waiting = waiting.values(reason="cancelled", claim_token=None, claimed_until=None)
+    doubtful = waiting.where(Recipient.may_have_arrived).values(state="unknown").returning(Recipient.id)
+    doubtful = doubtful.execution_options(synchronize_session=False)
+    await messages.leave_in_doubt(tx, (await tx.execute(doubtful)).scalars().all(), "cancelled", at=at)
+    await tx.execute(waiting.values(state="skipped"))
     await publish(tx, CampaignMoved(campaign_id=campaign_id, what="cancelled"), at=at)
     return campaign
 

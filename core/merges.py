@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, text, update
 
-from core import bulk, consents, contacts, senders
+from core import bulk, consents, contacts, messages, senders
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import ContactsMerged, ContactsParted, RecipientsSkipped, publish
@@ -192,9 +192,13 @@ async def _move_recipients(tx: Tx, kept_id: int, gone_id: int, *, at: datetime) 
             skipped += [row for row in rows if row.state in _NOT_YET and row.contact_id != kept_id]
     for row in skipped:
         row.state, row.reason, row.claim_token, row.claimed_until = "skipped", "merged", None, None
+        if row.may_have_arrived:
+            row.state = "unknown"
+            continue
         happened = RecipientsSkipped(campaign_id=row.campaign_id, reason="merged", recipient_ids=[row.id])
         await publish(tx, happened, at=at)
     await tx.flush()
+    await messages.leave_in_doubt(tx, [row.id for row in skipped if row.state == "unknown"], "merged", at=at)
     return moved
 
 

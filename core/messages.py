@@ -22,18 +22,24 @@ from core.senders import by_phone_number_id
 # in_doubt   handed over or not, no answer; waits for proof
 # unknown    waited long enough; a proof that still comes is taken
 # sent       WhatsApp has it: an answer or a receipt says so
-# failed     known to have had no effect
+# failed     known to have had no effect; who was resent while unknown never is: what was said of the last attempt
+#            says nothing of those before, and it is unknown again
 #
 # What may become what; a test holds every move that the SQL of this package makes against it.
 MOVES = {
-    "queued": {"intent", "sent", "failed"},
-    "intent": {"sent", "failed", "queued", "in_doubt"},
+    "queued": {"intent", "sent", "failed", "unknown"},
+    "intent": {"sent", "failed", "queued", "in_doubt", "unknown"},
     "in_doubt": {"sent", "failed", "unknown"},
     "unknown": {"sent", "failed", "queued"},  # queued again only by a person's word (core/retrying.py)
-    "sent": {"failed"},
+    "sent": {"failed", "unknown"},
     "failed": {"sent", "queued"},
 }
 RANKS = {"failed": -1, "sent": 1, "delivered": 2, "read": 3}
+FAILED = (
+    "CASE WHEN (SELECT may_have_arrived FROM recipients WHERE recipients.id = messages.recipient_id) "
+    "THEN 'unknown' ELSE 'failed' END"
+)
+"""In an UPDATE of messages: the state of one that is told to have failed."""
 SERVICE_WINDOW = timedelta(hours=24)
 
 
@@ -119,7 +125,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             receipt = CASE WHEN {fails} OR {stays_failed} THEN -1
                 WHEN r.rank > messages.receipt THEN r.rank ELSE messages.receipt END,
             state = CASE WHEN messages.state = 'intent' THEN 'intent'
-                WHEN {fails} OR {stays_failed} THEN 'failed' ELSE 'sent' END,
+                WHEN {fails} OR {stays_failed} THEN {FAILED} ELSE 'sent' END,
             reason = CASE WHEN {fails} THEN r.reason WHEN {stays_failed} THEN messages.reason END,
             late = CASE WHEN messages.state = 'unknown' THEN :true ELSE messages.late END,
             settled_at = CASE WHEN messages.state = 'intent' THEN NULL ELSE COALESCE(messages.settled_at, {
@@ -140,7 +146,7 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
             )
         } WHERE messages.client_id = r.client_id {bulk.few(tx, "messages.client_id", bulk.in_names(tx))}
         AND (r.failed = 0 OR r.rank > 0 OR COALESCE(messages.provider_id, r.provider_id) = r.provider_id)
-        RETURNING messages.id, messages.client_id, messages.contact_id
+        RETURNING messages.id, messages.client_id, messages.state
         """,
         (
             {
@@ -163,11 +169,14 @@ async def apply_receipts(tx: Tx, receipts: Sequence[Receipt], *, at: datetime) -
     if not touched:
         return 0
     await mirror(tx, (row.id for row in touched))
-    by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": []}
+    by_kind: dict[str, list[int]] = {"sent": [], "delivered": [], "read": [], "failed": [], "unknown": []}
     names = {rank: kind for kind, rank in RANKS.items()}
     for row in touched:
         one = reported[row.client_id]
-        by_kind["failed" if one.failed else names.get(one.rank, "sent")].append(row.id)
+        failed = "unknown" if row.state == "unknown" else "failed"
+        by_kind[failed if one.failed else names.get(one.rank, "sent")].append(row.id)
+    if unknown := by_kind.pop("unknown"):
+        await publish(tx, MessagesMoved(state="unknown", message_ids=unknown), at=at)
     await publish(tx, ReceiptsArrived(**by_kind), at=at)
     return len(touched)
 
@@ -304,6 +313,19 @@ async def media_of(tx: Tx, message_id: int) -> MediaFile:
     if found is None:
         raise NotFound(f"Message {message_id} has no file here.", field="message_id")
     return await media.get(tx, found[0])
+
+
+async def leave_in_doubt(tx: Tx, recipient_ids: Iterable[int], reason: str, *, at: datetime) -> None:
+    """These `may_have_arrived` and will not be written to again: whether they got it, nobody knows."""
+    left = await bulk.run(
+        tx,
+        f"UPDATE messages SET state = 'unknown', reason = :reason, settled_at = {bulk.now(tx)} "
+        f"WHERE state = 'queued' AND recipient_id {bulk.in_ids(tx)} RETURNING id",
+        ids=bulk.ids(recipient_ids),
+        reason=reason,
+        now=at,
+    )
+    await moved(tx, "unknown", sorted(left.scalars()), at=at)
 
 
 async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:

@@ -26,8 +26,8 @@ async def retry_failed(
 
 
 async def resend_unknown(tx: Tx, campaign_id: int, *, confirm: int, occurrence: int | None = None, at: datetime) -> int:
-    """Write again to those of whom nobody knows whether they got it: each of them may get it twice. `confirm` has to
-    be their number; raises `Conflict` with the right one."""
+    """Write again to those of whom nobody knows whether they got it: each of them may get it twice, and that doubt is
+    kept. `confirm` has to be their number; raises `Conflict` with the right one."""
     campaign, who = await _chosen(tx, campaign_id, "unknown", occurrence)
     number = (await tx.execute(select(func.count()).select_from(Recipient).where(*who))).scalar_one()
     if confirm != number:
@@ -74,6 +74,9 @@ async def _again(
     )
     query = chosen.order_by(Message.id)  # as receipts lock them: two that touch the same never deadlock
     ids = (await tx.execute(query.with_for_update(of=Message) if is_postgres(tx) else query)).scalars().all()
+    if state == "unknown":
+        doubtful = update(Recipient).where(*who).values(may_have_arrived=True)
+        await tx.execute(doubtful.execution_options(synchronize_session=False))
     await bulk.run(
         tx,
         "UPDATE messages SET state = 'queued', reason = NULL, receipt = 0, attempts = 0, provider_id = NULL, "

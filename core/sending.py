@@ -202,16 +202,21 @@ async def skip(
     evidence: Mapping[str, object] | None = None,
     at: datetime,
 ) -> None:
-    """These will not be written to; nothing was handed over for them."""
+    """These will not be written to; nothing was handed over for them, save for those who were resent while unknown:
+    they are so again."""
     done = await bulk.run(
         tx,
-        "UPDATE recipients SET state = 'skipped', reason = :reason, claim_token = NULL, claimed_until = NULL, "
-        f"evidence = {bulk.json(tx, 'evidence')} WHERE state = 'claimed' AND id {bulk.in_ids(tx)} RETURNING id",
+        "UPDATE recipients SET state = CASE WHEN may_have_arrived THEN 'unknown' ELSE 'skipped' END, reason = :reason, "
+        f"claim_token = NULL, claimed_until = NULL, evidence = {bulk.json(tx, 'evidence')} "
+        f"WHERE state = 'claimed' AND id {bulk.in_ids(tx)} RETURNING id, state",
         reason=reason,
         evidence=bulk.dumped(evidence),
         ids=bulk.ids(recipient_ids),
     )
-    if ids := sorted(done.scalars()):
+    rows = done.all()
+    if doubtful := [row.id for row in rows if row.state == "unknown"]:
+        await messages.leave_in_doubt(tx, doubtful, reason, at=at)
+    if ids := sorted(row.id for row in rows if row.state == "skipped"):
         await publish(tx, RecipientsSkipped(campaign_id=campaign_id, reason=reason, recipient_ids=ids), at=at)
 
 

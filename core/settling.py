@@ -136,9 +136,9 @@ async def _write_down(tx: Tx, rows: Sequence[dict[str, Any]], *, now: datetime) 
         f"""
         UPDATE messages SET
             state = CASE
-                WHEN messages.receipt = -1 THEN 'failed'
+                WHEN messages.receipt = -1 THEN {messages.FAILED}
                 WHEN r.state <> 'sent' AND messages.receipt >= 1 THEN 'sent'
-                WHEN r.state = 'queued' AND messages.state <> 'intent' THEN 'failed'
+                WHEN r.state = 'failed' OR (r.state = 'queued' AND messages.state <> 'intent') THEN {messages.FAILED}
                 ELSE r.state END,
             reason = CASE
                 WHEN messages.receipt = -1 THEN messages.reason
@@ -269,9 +269,9 @@ async def _doubt_lapsed_intents(tx: Tx, *, lapsed: datetime, now: datetime) -> t
     await tx.execute(old.with_for_update())  # in this order, as receipts do
     result = await bulk.run(
         tx,
-        """
+        f"""
         UPDATE messages SET
-            state = CASE WHEN receipt = -1 THEN 'failed' WHEN receipt >= 1 THEN 'sent' ELSE 'in_doubt' END,
+            state = CASE WHEN receipt = -1 THEN {messages.FAILED} WHEN receipt >= 1 THEN 'sent' ELSE 'in_doubt' END,
             reason = CASE WHEN receipt = -1 THEN reason WHEN receipt >= 1 THEN NULL ELSE 'process_died' END,
             settled_at = CASE WHEN receipt <> 0 THEN :now END
         WHERE state = 'intent' AND lease_until < :lapsed

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped
@@ -159,7 +160,8 @@ class Occurrence(Base):
 class Recipient(Base):
     """A contact within a campaign, and for ever what became of it. The unique key is the promise that one
     occurrence writes to one person once. `variant` is the number of the one they get, `wave` is
-    that of the canary or none."""
+    that of the canary or none. `may_have_arrived`: unknown once, and resent by a person's word. Of such a
+    one no refusal and no skip says that they got nothing."""
 
     __tablename__ = "recipients"
     __table_args__ = (
@@ -187,6 +189,7 @@ class Recipient(Base):
     evidence: Mapped[dict[str, Any] | None] = personal(Json, category="activity", purpose="say why not")
     receipt: Mapped[int] = plain(SmallInteger, default=0)
     attempts: Mapped[int] = plain(SmallInteger, default=0)
+    may_have_arrived: Mapped[bool] = plain(Boolean, default=False, server_default=false())
     claim_token: Mapped[str | None] = plain(String(32))
     claimed_until: Mapped[datetime | None] = plain(UtcDateTime)
     not_before: Mapped[datetime | None] = plain(UtcDateTime)

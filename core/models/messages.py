@@ -78,7 +78,8 @@ class Message(Base):
 
 
 class InboxItem(Base):
-    """A webhook of WhatsApp as it came: stored before it is answered, applied after."""
+    """A webhook of WhatsApp as it came: stored before it is answered, applied after. With an `error` it could not be
+    applied, and waits for somebody to mend that."""
 
     __tablename__ = "inbox"
     __table_args__ = (
@@ -87,6 +88,12 @@ class InboxItem(Base):
             "id",
             postgresql_where=text("applied_at IS NULL"),
             sqlite_where=text("applied_at IS NULL"),
+        ),
+        Index(
+            "ix_inbox_set_aside",
+            "id",
+            postgresql_where=text("error IS NOT NULL"),
+            sqlite_where=text("error IS NOT NULL"),
         ),
     )
     id: Mapped[int] = plain(BigId, primary_key=True)

@@ -1,12 +1,13 @@
 """Again, but only when somebody says so, and never to who got it."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 import scenes
-from core import campaigns, messages, retrying, settling
+from core import campaigns, consents, merges, messages, retrying, settling
 from core.bootstrap import Platform
 from core.errors import Conflict
 from core.models import Message, Recipient
@@ -130,3 +131,103 @@ async def test_a_failure_told_again_says_nothing_of_the_second_attempt(
     await scenes.dispatched(platform, connector, campaign.id)
     await tell()
     assert (await scenes.progress(platform, campaign.id)).sent == 1
+
+
+async def _resent(platform: Platform, connector: FakeConnector, clock: FakeClock) -> int:
+    """A campaign to one person who got it, of which we heard nothing; somebody has it sent again."""
+    connector.answering = lambda message: Ambiguous("timeout")
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    clock.advance(minutes=15)
+    await settling.reconcile(platform)
+    async with platform.database.transaction() as tx:
+        assert await retrying.resend_unknown(tx, campaign.id, confirm=1, at=await platform.clock.now(tx)) == 1
+    return campaign.id
+
+
+async def _is_cancelled(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        await campaigns.cancel(tx, campaign_id, at=await platform.clock.now(tx))
+
+
+async def _opts_out(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        await consents.opt_out(tx, 1, reason="stop_word", source="whatsapp", at=await platform.clock.now(tx))
+    await scenes.dispatched(platform, connector, campaign_id)
+
+
+async def _is_refused(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:
+    connector.answering = lambda message: PermanentContent("refused")
+    await scenes.dispatched(platform, connector, campaign_id)
+
+
+async def _is_accepted_and_fails(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:
+    connector.answering = None
+    await scenes.dispatched(platform, connector, campaign_id)
+    (sent,) = connector.effects
+    error = PermanentRecipient("not_on_whatsapp")
+    told = Receipt(f"wamid.{sent.client_id}", sent.client_id, "failed", datetime(2026, 3, 1, tzinfo=UTC), error)
+    async with platform.database.transaction() as tx:
+        await messages.apply_receipts(tx, [told], at=await platform.clock.now(tx))
+
+
+async def _is_merged(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await tx.execute(
+            insert(Recipient).values(
+                campaign_id=campaign_id, occurrence=1, contact_id=2, state="sent", receipt=0, attempts=1
+            )
+        )
+        await merges.merge(tx, 2, 1, at=now)
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        (_is_cancelled, "cancelled"),
+        (_opts_out, "opted_out"),
+        (_is_refused, "refused"),
+        (_is_accepted_and_fails, "not_on_whatsapp"),
+        (_is_merged, "merged"),
+    ],
+)
+async def test_however_a_resent_unknown_ends_without_a_proof_it_is_unknown_again(
+    platform: Platform,
+    connector: FakeConnector,
+    clock: FakeClock,
+    ends: Callable[[Platform, FakeConnector, int], Awaitable[None]],
+    reason: str,
+) -> None:
+    campaign_id = await _resent(platform, connector, clock)
+    if ends is _is_merged:
+        await scenes.people(platform, 1, start=1)
+    await ends(platform, connector, campaign_id)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        recipient = (await tx.execute(select(Recipient).where(Recipient.id == 1))).scalar_one()
+        message = (await tx.execute(select(Message).where(Message.recipient_id == 1))).scalar_one()
+        assert (recipient.state, recipient.reason) == (message.state, message.reason) == ("unknown", reason)
+        if ends is not _is_cancelled:
+            assert await retrying.retry_failed(tx, campaign_id, at=now) == 0
+        read = Receipt("wamid.first", message.client_id, "read", now)
+        await messages.apply_receipts(tx, [read], at=now)
+        await tx.refresh(recipient)
+        assert recipient.state == "sent"
+
+
+async def test_who_has_no_message_and_was_resent_is_unknown_again(platform: Platform, connector: FakeConnector) -> None:
+    """As after a restored backup, which knows only that they may have been written to."""
+    await scenes.people(platform, 1)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    await scenes.launched(platform, campaign.id)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await tx.execute(update(Recipient).values(state="unknown", reason="restored"))
+        assert await retrying.resend_unknown(tx, campaign.id, confirm=1, at=now) == 1
+    await _is_refused(platform, connector, campaign.id)
+    async with platform.database.transaction() as tx:
+        states = (await tx.execute(select(Recipient.state, Recipient.reason))).all()
+    assert [tuple(one) for one in states] == [("unknown", "refused")]
