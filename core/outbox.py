@@ -26,7 +26,7 @@ from core.settling import Answer
 
 _WAITING = "messages.state = 'queued' AND messages.recipient_id IS NULL"
 """As the indexes of the outbox say it, word by word."""
-_AT_ONCE = 16  # unsettled of one sender: so many are in doubt when this process is killed
+_AT_ONCE = 16  # unsettled of one sender, at most
 _LOOK_AHEAD = 4  # rows looked at for each that may leave: some are for a person whose last one is still under way
 _AHEAD = 2  # a campaign reserves less far ahead, so a single message finds a slot beside it
 _POLL_S = 1.0
@@ -247,11 +247,16 @@ async def waiting(platform: Platform) -> Sequence[Sender]:
 
 
 class Lane(Loop):
-    """The single messages of one sender, out of this process; ends when nothing waits."""
+    """The single messages of one sender, out of this process; ends when nothing waits. `beside` are all lanes of the
+    process: together they have no more than `send_concurrency` unsettled, whatever the number of senders."""
 
-    def __init__(self, platform: Platform, connector: Connector, sender: Sender) -> None:
+    def __init__(
+        self, platform: Platform, connector: Connector, sender: Sender, *, beside: Mapping[int, "Lane"] | None = None
+    ) -> None:
         super().__init__(platform, connector, name=f"sender={sender.id}")
         self._sender_id = sender.id
+        self._beside = {} if beside is None else beside
+        self._may_have = 0
         self._opened_with = sender.secrets
         self._under_way: dict[int, int] = {}
         self.is_nudged = False
@@ -263,6 +268,24 @@ class Lane(Loop):
 
     async def _wait(self, wait_s: float) -> None:
         await super()._wait(0.0 if self.is_nudged else wait_s)
+
+    async def _turn(self) -> float:
+        try:
+            return await super()._turn()
+        finally:
+            self._may_have = 0
+
+    @property
+    def at_most_unsettled(self) -> int:
+        """Now, or when the transaction under way commits."""
+        return max(self._unsettled, self._may_have)
+
+    def _room(self, unsettled: int) -> int:
+        """How many more this lane may commit to. Each has its share, so that the first do not shut out the others."""
+        most = self._settings.send_concurrency
+        others = [lane.at_most_unsettled for lane in self._beside.values() if lane is not self]
+        share = min(_AT_ONCE, max(1, most // (len(others) + 1)))
+        return min(share, most - sum(others)) - unsettled
 
     async def _settle_and_intend(self, tx: Tx, answers: list[Answer]) -> Plan:
         self.is_nudged = False
@@ -280,9 +303,10 @@ class Lane(Loop):
             stop = "no_slot"
         unsettled = self._unsettled - len(answers)
         if stop is None:
-            free = min(_AT_ONCE, self._settings.send_concurrency) - unsettled
+            free = self._room(unsettled)
             if free <= 0 or holds_contacts:
                 return Plan(intents=[], stop=None, wait_s=0.0 if holds_contacts else LOOK_S)
+            self._may_have = unsettled + free
             intended = await intend(
                 tx,
                 gate,
@@ -341,7 +365,7 @@ class Outbox:
             lane.nudge()
             return
         connector = await self._platform.connectors.open(senders.config(sender, self._platform.key))
-        lane = self._lanes[sender.id] = Lane(self._platform, connector, sender)
+        lane = self._lanes[sender.id] = Lane(self._platform, connector, sender, beside=self._lanes)
         task = asyncio.create_task(self._run(sender.id, lane, connector))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

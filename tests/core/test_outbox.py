@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 import scenes
 from conftest import with_settings
 from core import consents, messages, outbox, pacing, senders, sending, settling
 from core.bootstrap import Platform
 from core.content import Template, Text
-from core.models import Sender
+from core.models import Message, Sender
 from core.outbox import Outbox
 from core.ports import (
     Accepted,
@@ -194,6 +195,31 @@ async def test_two_processes_at_once_send_each_once(
     async with platform.database.reading() as tx:
         states = {(await messages.get(tx, number)).state for number in range(1, 61)}
     assert states == {"sent"}
+
+
+async def test_all_lanes_together_leave_no_more_unsettled_than_one_run(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    """Whatever the number of senders, and each of them gets its share."""
+    connector.delay_s = 0.1
+    await scenes.people(platform, 8)
+    names = [f"sender-{number}" for number in range(5)]
+    for name in names:
+        sender = await scenes.a_sender(platform, name=name)
+        for contact_id in range(1, 9):
+            await scenes.a_message(platform, sender, contact_id=contact_id)
+    task = asyncio.create_task(Outbox(with_settings(platform, send_concurrency=7)).run())
+    most = 0
+    async with asyncio.timeout(30):
+        while len(connector.effects) < 40:
+            await asyncio.sleep(0.02)
+            async with platform.database.reading() as tx:
+                unsettled = (await tx.execute(select(Message.id).where(Message.state == "intent"))).all()
+            most = max(most, len(unsettled))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert 4 < most <= 7
+    assert connector.most_at_once <= 7
 
 
 async def test_to_one_person_they_leave_in_order_and_others_do_not_wait(
