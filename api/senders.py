@@ -22,7 +22,7 @@ _NumberId = Annotated[Str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z
 
 
 _WarmUp = Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(min_length=1, max_length=90)]
-_JITTER = "Each message leaves up to this share of the time between two later than its slot."
+_JITTER = "Each message leaves up to this share of the time between two later than its slot, and half a second at most."
 _WARM_UP = "New conversations at most on each of the first days, from today; never fewer than the day before."
 
 

@@ -16,6 +16,7 @@ from core.errors import Invalid
 from core.models import Sender, SenderHour
 
 DAY_HOURS = 24
+_MOST_JITTER_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,11 @@ def _warm_up_cap(ramp: Mapping[str, Any] | None, *, now: datetime) -> int | None
 
 def jitter_s(sender: Sender, step_s: float) -> float:
     """How much later than its slot this message leaves: up to `sender.jitter` of the time between two, so that the
-    pace is no machine's."""
-    return random.uniform(0, sender.jitter * step_s) if sender.jitter else 0.0  # noqa: S311  no secret
+    pace is no machine's; and half a second at most, since its intent is committed: a stop or a pause cannot hold it up
+    any more, and its `send_by` runs."""
+    if not sender.jitter:
+        return 0.0
+    return random.uniform(0, min(sender.jitter * step_s, _MOST_JITTER_S))  # noqa: S311  no secret
 
 
 async def count(tx: Tx, sender_id: int, *, messages: int, conversations: int, arrives_by: datetime) -> None:
