@@ -22,7 +22,7 @@ _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
 _GATHER = 64  # … or as soon as there are this many
 _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
-LONG_WAIT_S = 5.0  # a slot further off than this is not worth a running process
+LONG_WAIT_S = 5.0  # a slot further off than this, and than the sender's pace, is not worth a running process
 LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
 _RETRY_S = 1.0
 MEDIA_UPLOADING = "media_uploading"
@@ -206,7 +206,8 @@ class Dispatcher(Loop):
         stop = self._stop or gate.shut or (TOKEN_REPLACED if is_outdated else None)
         if stop is None and not await self._hold_lease(tx, now=now):
             stop = "lease_lost"
-        if stop is None and gate.sender.next_slot - now.timestamp() > LONG_WAIT_S:
+        # A slow sender's next slot is never near: its run waits for it, else it sent one message in each sweep.
+        if stop is None and gate.sender.next_slot - now.timestamp() > max(LONG_WAIT_S, 1.5 / gate.sender.rate):
             stop = "no_slot"
         claims = self._claims
         handles: Mapping[int, str] = {}
