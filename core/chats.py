@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Select, and_, func, literal, select, tuple_
 from sqlalchemy.orm import aliased
 
-from core import messages
-from core.database import Tx
+from core import bulk, messages
+from core.database import Tx, is_postgres
 from core.errors import NotFound
 from core.events import ChatRead, publish
 from core.models import BigId, Chat, Contact, Message, UtcDateTime
@@ -166,3 +166,20 @@ async def mark_read(
         await tx.flush()
         await publish(tx, ChatRead(sender_id=sender_id, contact_id=contact_id, message_id=last.id), at=at)
     return last
+
+
+async def remember_talk(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> None:
+    """We write to these now; none may be named twice."""
+    cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
+    await bulk.run(
+        tx,
+        f"""
+        INSERT INTO chats (sender_id, contact_id, last_out_at, last_at, read_id)
+        SELECT :sender, r.contact_id, {cast(":now")}, {cast(":now")}, 0 FROM {bulk.table(tx, contact_id="bigint")}
+        WHERE true ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at,
+            last_at = excluded.last_at
+        """,
+        ({"contact_id": contact_id} for contact_id in contact_ids),
+        sender=sender_id,
+        now=now,
+    )

@@ -129,3 +129,18 @@ def handed(content: Content, handles: Mapping[int, str]) -> Content:
     """With WhatsApp's id of its file, by ours, where it has one."""
     file = media_of(content) if handles else None
     return content if file is None else content.model_copy(update={"handle": handles[file[0]]})
+
+
+def stored(content: Content) -> dict[str, object]:
+    """As it is kept in `messages`."""
+    if isinstance(content, Template):  # the hot case, without a serializer
+        return {
+            "type": "template",
+            "name": content.name,
+            "language": content.language,
+            "parameters": content.parameters,
+            "parameter_names": content.parameter_names,
+            "header": content.header and content.header.model_dump(exclude_none=True),
+            "text": content.text,
+        }
+    return content.model_dump(mode="json")

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from sqlalchemy import select, text
 
-from core import bulk, consents, media_uploads, messages, pacing, senders, sending, settling
+from core import bulk, chats, consents, media_uploads, messages, pacing, senders, sending, settling
 from core.bootstrap import Platform
 from core.content import Content, content_adapter, handed
 from core.database import Tx, is_postgres
@@ -150,14 +150,13 @@ async def _within_caps(
     if rows and left.messages == 0:
         pacing.rest(sender, until=pacing.next_hour(now))
         return []
-    room = len(rows) if left.conversations is None else left.conversations
+    rows = rows[: left.messages]
     fit = []
-    for row in rows[: left.messages]:
-        if row.id not in opens or room > 0:
-            room -= row.id in opens
-            fit.append(row)
-        else:
+    for row, is_one_too_many in zip(rows, pacing.too_many([row.id in opens for row in rows], left), strict=True):
+        if is_one_too_many:
             row.not_before, row.reason = pacing.next_hour(now), "conversation_cap"
+        else:
+            fit.append(row)
     await tx.flush()
     return fit
 
@@ -171,7 +170,7 @@ async def _commit_to(
         row.attempts += 1
         row.lease_token, row.lease_until = token, now + timedelta(seconds=settings.lease_s)
     await tx.flush()
-    await sending.remember_talk(tx, gate.sender.id, [row.contact_id or 0 for row in rows], now=now)
+    await chats.remember_talk(tx, gate.sender.id, [row.contact_id or 0 for row in rows], now=now)
     arrives_by = now + settings.arrives_within
     await pacing.count(tx, gate.sender.id, messages=len(rows), conversations=opened, arrives_by=arrives_by)
 

@@ -135,17 +135,15 @@ def next_hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
-def fit(new: Sequence[bool], left: Allowance) -> int:
-    """How many of these, in order, the caps allow; `new[i]` says whether the i-th opens a conversation."""
-    taken = opened = 0
+def too_many(new: Sequence[bool], left: Allowance) -> list[bool]:
+    """Which of these, in order, would open a conversation more than the caps allow; `new[i]` says whether the i-th
+    opens one at all. Those in open conversations are not held up by them."""
+    room = len(new) if left.conversations is None else left.conversations
+    found = []
     for opens in new:
-        if left.messages is not None and taken >= left.messages:
-            break
-        if opens and left.conversations is not None and opened >= left.conversations:
-            break
-        taken += 1
-        opened += opens
-    return taken
+        found.append(opens and room <= 0)
+        room -= opens
+    return found
 
 
 def _hour(now: datetime) -> int:

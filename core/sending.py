@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import case, func, or_, select, update
 
-from core import bulk, campaigns, consents, doubles, messages, pacing, quiet, senders
+from core import bulk, campaigns, chats, consents, doubles, messages, pacing, quiet, senders
 from core.addressing import Row, addressed
-from core.content import Content, handed
-from core.content import Template as TemplateContent
+from core.content import Content, handed, stored
 from core.database import Tx, is_postgres
 from core.events import RecipientsSkipped, publish
 from core.models import Campaign, Contact, Identity, Message, Recipient, Sender, Switch
@@ -284,16 +283,19 @@ async def intend(
         await skip(tx, gate.campaign.id, reason, some, evidence=rules.evidence(reason), at=now)
     fit = [claimed for claimed in claims if not barred[claimed.recipient_id]]
     opens = [not people[claimed.contact_id].recent for claimed in fit]
-    allowed = pacing.fit(opens, await pacing.allowance(tx, gate.sender, now=now))
-    if fit and not allowed:
+    left = await pacing.allowance(tx, gate.sender, now=now)
+    if fit and left.messages == 0:
         pacing.rest(gate.sender, until=pacing.next_hour(now))
+    else:
+        fit, opens = await _hold_back(tx, fit, opens, pacing.too_many(opens, left), until=pacing.next_hour(now))
+    allowed = len(fit) if left.messages is None else min(len(fit), left.messages)
     slots = pacing.reserve(gate.sender, allowed, now=now, ahead_s=settings.pace_ahead_s)
     chosen, kept = fit[: slots.count], fit[slots.count :]
     token = token_hex(8)
     committed = await _commit_to(tx, gate, chosen, token=token, settings=settings, now=now) if chosen else {}
     leaving = [claimed for claimed in chosen if claimed.client_id in committed]
     if leaving:
-        await remember_talk(tx, gate.sender.id, [claimed.contact_id for claimed in leaving], now=now)
+        await chats.remember_talk(tx, gate.sender.id, [claimed.contact_id for claimed in leaving], now=now)
         opened = sum(opens[: slots.count])
         await pacing.count(tx, gate.sender.id, messages=len(leaving), conversations=opened, arrives_by=arrives_by)
     await release(tx, lapsed)
@@ -317,6 +319,24 @@ async def intend(
         kept=kept,
         wait_s=slots.wait_s if not slots.count else 0.0,
     )
+
+
+async def _hold_back(
+    tx: Tx, claims: Sequence[Claimed], opens: Sequence[bool], too_many: Sequence[bool], *, until: datetime
+) -> tuple[list[Claimed], list[bool]]:
+    """Those who would open one conversation too many go back to the queue; the others, and which of them open one."""
+    if waiting := [claimed for claimed, is_one in zip(claims, too_many, strict=True) if is_one]:
+        await bulk.run(
+            tx,
+            "UPDATE recipients SET state = 'queued', reason = 'conversation_cap', claim_token = NULL, "
+            f"claimed_until = NULL, not_before = {bulk.now(tx)} "
+            f"WHERE state = 'claimed' AND claim_token {bulk.in_names(tx)} AND id {bulk.in_ids(tx)}",
+            names=_tokens(waiting),
+            ids=bulk.ids(claimed.recipient_id for claimed in waiting),
+            now=until,
+        )
+    going = [place for place, is_one in enumerate(too_many) if not is_one]
+    return [claims[place] for place in going], [opens[place] for place in going]
 
 
 async def _commit_to(
@@ -358,7 +378,7 @@ async def _commit_to(
                 "contact_id": claimed.contact_id,
                 "recipient_id": claimed.recipient_id,
                 "address": claimed.to.value,
-                "content": _stored(claimed.content),
+                "content": stored(claimed.content),
             }
             for claimed in chosen
             if claimed.recipient_id in ours
@@ -370,34 +390,3 @@ async def _commit_to(
         now=now,
     )
     return {row.client_id: (row.id, row.attempts) for row in written}
-
-
-def _stored(content: Content) -> dict[str, object]:
-    if isinstance(content, TemplateContent):  # the hot case, without a serializer
-        return {
-            "type": "template",
-            "name": content.name,
-            "language": content.language,
-            "parameters": content.parameters,
-            "parameter_names": content.parameter_names,
-            "header": content.header and content.header.model_dump(exclude_none=True),
-            "text": content.text,
-        }
-    return content.model_dump(mode="json")
-
-
-async def remember_talk(tx: Tx, sender_id: int, contact_ids: Sequence[int], *, now: datetime) -> None:
-    """We write to these now; none may be named twice."""
-    cast = ("CAST({} AS timestamptz)" if is_postgres(tx) else "{}").format
-    await bulk.run(
-        tx,
-        f"""
-        INSERT INTO chats (sender_id, contact_id, last_out_at, last_at, read_id)
-        SELECT :sender, r.contact_id, {cast(":now")}, {cast(":now")}, 0 FROM {bulk.table(tx, contact_id="bigint")}
-        WHERE true ON CONFLICT (sender_id, contact_id) DO UPDATE SET last_out_at = excluded.last_out_at,
-            last_at = excluded.last_at
-        """,
-        ({"contact_id": contact_id} for contact_id in contact_ids),
-        sender=sender_id,
-        now=now,
-    )

@@ -250,7 +250,7 @@ async def test_caps_are_one_budget_and_an_open_conversation_goes_on(
     assert (third.state, third.reason) == ("queued", "conversation_cap")
     campaign = await scenes.a_campaign(platform, sender, audience={"all": True})
     await scenes.launched(platform, campaign.id)
-    assert (await scenes.dispatched(platform, connector, campaign.id)).why == "no_slot"
+    assert (await scenes.dispatched(platform, connector, campaign.id)).why == "queue_empty"
     progress = await scenes.progress(platform, campaign.id)
     assert progress.sent == 2, "only the two whose conversation is open"
 

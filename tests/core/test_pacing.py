@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 import scenes
 from conftest import with_settings
 from core import health, pacing, senders
 from core.bootstrap import Platform
 from core.errors import Invalid
-from core.models import Sender
+from core.models import Recipient, Sender
 from core.ports import SenderHealth
 from fakes import FakeClock, FakeConnector
 
@@ -154,26 +155,60 @@ async def test_new_conversations_stop_at_their_cap(platform: Platform, connector
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, conversation_cap=4))
     await scenes.launched(platform, campaign.id)
     rest = await scenes.dispatched(platform, connector, campaign.id)
-    assert rest.why == "no_slot"
+    assert rest.why == "queue_empty"
     assert len(connector.effects) == 4
     assert (await scenes.progress(platform, campaign.id)).queued == 2
+    async with platform.database.reading() as tx:
+        waiting = (await tx.execute(select(Recipient).where(Recipient.state == "queued"))).scalars().all()
+        soonest = pacing.next_hour(await platform.clock.now(tx))
+    assert {(one.reason, one.not_before) for one in waiting} == {("conversation_cap", soonest)}
+
+
+async def test_at_the_cap_of_new_conversations_those_with_an_open_one_go_on(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    await scenes.people(platform, 5)
+    sender = await scenes.a_sender(platform, conversation_cap=2)
+    await scenes.a_message(platform, sender, contact_id=4)
+    await scenes.let_out(platform)
+    campaign = await scenes.a_campaign(platform, sender)
+    await scenes.launched(platform, campaign.id)
+    await scenes.dispatched(platform, connector, campaign.id)
+    to = [effect.to.value[-1] for effect in connector.effects]
+    assert to == ["3", "0", "3"]
+    answer = await scenes.a_message(platform, sender, contact_id=1)
+    await scenes.let_out(platform)
+    assert (await scenes.reread(platform, answer)).state == "sent"
 
 
 @pytest.mark.parametrize(
-    ("messages", "conversations", "opens", "fits"),
+    ("conversations", "opens", "too_many"),
     [
-        (None, None, [True, False, True], 3),
-        (2, None, [True, False, True], 2),
-        (None, 1, [True, False, True], 2),
-        (0, None, [False], 0),
-        (None, 0, [False, False, True], 2),
-        (5, 5, [], 0),
+        (None, [True, False, True], [False, False, False]),
+        (1, [True, False, True], [False, False, True]),
+        (0, [True, False, True], [True, False, True]),
+        (1, [True, True, False], [False, True, False]),
+        (5, [], []),
     ],
 )
-def test_as_many_as_both_caps_allow(
-    messages: int | None, conversations: int | None, opens: list[bool], fits: int
+def test_only_who_opens_a_conversation_can_be_one_too_many(
+    conversations: int | None, opens: list[bool], too_many: list[bool]
 ) -> None:
-    assert pacing.fit(opens, pacing.Allowance(messages, conversations)) == fits
+    assert pacing.too_many(opens, pacing.Allowance(None, conversations)) == too_many
+
+
+async def test_a_slow_senders_run_waits_for_its_next_slot(
+    platform: Platform, connector: FakeConnector, clock: FakeClock
+) -> None:
+    await scenes.people(platform, 3)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform, rate=0.1))
+    await scenes.launched(platform, campaign.id)
+    run = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
+    while not run.done():  # ten times as fast as the clock on the wall
+        await asyncio.sleep(0.1)
+        clock.advance(seconds=1)
+    assert (run.result().why, len(connector.effects)) == ("queue_empty", 3)
+    assert clock.ahead >= timedelta(seconds=18)
 
 
 def test_the_next_hour_is_a_whole_one() -> None:
