@@ -14,7 +14,7 @@ from core.errors import NotFound
 from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
 from core.keys import MasterKey
 from core.models import MediaFile, Message
-from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt
+from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt, SendError
 from core.senders import by_phone_number_id
 
 # queued     waits for its turn (again): nothing of it is with WhatsApp
@@ -67,6 +67,13 @@ async def mirror(tx: Tx, message_ids: Iterable[int]) -> None:
     )
 
 
+def _why(error: SendError | None) -> str:
+    """The same code leaves an answer in doubt; a receipt tells that it is over."""
+    if error is None:
+        return "failed"
+    return "failed_at_whatsapp" if error.effect == "unknown" else error.code
+
+
 @dataclass(slots=True)
 class _Reported:
     """All that one batch reports of one message."""
@@ -81,7 +88,7 @@ class _Reported:
     def add(self, receipt: Receipt) -> None:
         if receipt.status == "failed":
             self.failed = True
-            self.reason = receipt.error.code if receipt.error else "failed"
+            self.reason = _why(receipt.error)
             return
         self.rank = max(self.rank, RANKS[receipt.status])
         if receipt.status == "delivered":
@@ -315,8 +322,10 @@ async def media_of(tx: Tx, message_id: int) -> MediaFile:
     return await media.get(tx, found[0])
 
 
-async def leave_in_doubt(tx: Tx, recipient_ids: Iterable[int], reason: str, *, at: datetime) -> None:
+async def leave_in_doubt(tx: Tx, recipient_ids: Collection[int], reason: str, *, at: datetime) -> None:
     """These `may_have_arrived` and will not be written to again: whether they got it, nobody knows."""
+    if not recipient_ids:
+        return
     left = await bulk.run(
         tx,
         f"UPDATE messages SET state = 'unknown', reason = :reason, settled_at = {bulk.now(tx)} "

@@ -39,6 +39,7 @@ REASONS = {
     "process_died": "The process that was handing the message over died, and no proof has come either way.",
     "in_doubt": "The request may have reached WhatsApp, but no whole answer came back.",
     # failed: WhatsApp refused, so there was no effect
+    "failed_at_whatsapp": "WhatsApp took the message, and reported later that it could not be delivered.",
     "not_on_whatsapp": "The number is not on WhatsApp.",
     "user_stopped_marketing": "The person has stopped marketing messages in WhatsApp's own menu.",
     "capped_by_whatsapp": "WhatsApp itself limits how many marketing messages the person gets.",

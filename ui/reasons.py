@@ -49,6 +49,7 @@ REASONS: Mapping[str, str] = {
     "process_died": later("The process that was handing the message over died, and no proof has come either way."),
     "in_doubt": later("The request may have reached WhatsApp, but no whole answer came back."),
     # failed: WhatsApp refused, so there was no effect
+    "failed_at_whatsapp": later("WhatsApp took the message, and reported later that it could not be delivered."),
     "not_on_whatsapp": later("The number is not on WhatsApp."),
     "user_stopped_marketing": later("The person has stopped marketing messages in WhatsApp's own menu."),
     "capped_by_whatsapp": later("WhatsApp itself limits how many marketing messages the person gets."),

@@ -11,7 +11,7 @@ from core import consents, messages
 from core.bootstrap import Platform
 from core.content import Other, Text
 from core.models import Chat, Consent, Contact, Event, Identity, Message, Recipient
-from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt
+from core.ports import Address, Ambiguous, Inbound, PermanentRecipient, PreferenceChanged, Receipt
 from fakes import FakeClock, FakeConnector
 
 PHONE = Address("phone", "+966500000000")
@@ -153,6 +153,19 @@ async def test_a_receipt_without_our_id_is_matched_by_whatsapps(platform: Platfo
         (told,) = (await tx.execute(select(Event.data).where(Event.type == "messages.receipts"))).scalars()
     assert (await scenes.progress(platform, campaign_id)).read == 1
     assert told == {"sent": [], "delivered": [], "read": [1], "failed": []}
+
+
+async def test_a_failure_told_by_a_receipt_is_no_doubt_whatever_its_code_says_of_an_answer(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    await _sent(platform, connector)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        name = connector.effects[0].client_id
+        failed = Receipt(f"wamid.{name}", name, "failed", now, Ambiguous("in_doubt", provider_code=131000))
+        await messages.apply_receipts(tx, [failed], at=now)
+        recipient = (await tx.execute(select(Recipient))).scalar_one()
+    assert (recipient.state, recipient.reason) == ("failed", "failed_at_whatsapp")
 
 
 async def test_an_opt_out_told_by_a_receipt_is_honoured(platform: Platform, connector: FakeConnector) -> None:
