@@ -34,6 +34,9 @@ class Ready(Shown):
     instance: str = Field(description="ok, or conflict: another process has taken our place.", examples=["ok"])
     suspect_senders: list[int] = Field(description="They send, and no receipts come back.", examples=[[]])
     inbox_lag_s: float | None = Field(description="How long the oldest webhook has waited to be applied.", examples=[0])
+    inbox_set_aside: int | None = Field(
+        description="Webhooks that could not be applied. `waqtor inbox again` has them applied anew.", examples=[0]
+    )
 
 
 @router.get("/healthz")
@@ -46,13 +49,14 @@ async def healthz() -> Alive:
 async def readyz(request: Request, platform: PlatformDep, response: Response) -> Ready:
     """200 when the database answers and has the schema of this program; 503 with the reason otherwise,
     and while the process ends."""
-    database, found, lag = "away", "unknown", None
+    database, found, lag, aside = "away", "unknown", None, None
     suspects: Sequence[int] = ()
     try:
         async with platform.database.reading() as tx:
             await tx.execute(text("SELECT 1"))
             database = "ok"
             oldest = await inbox.oldest_waiting(tx)
+            aside = sum((await inbox.set_aside(tx)).values())
             suspects = await senders.in_state(tx, senders.SUSPECT)
             lag = (await platform.clock.now(tx) - oldest).total_seconds() if oldest else 0.0
         await schema.require_current(platform.database)
@@ -74,4 +78,5 @@ async def readyz(request: Request, platform: PlatformDep, response: Response) ->
         instance="ok" if is_held else "conflict",
         suspect_senders=list(suspects),
         inbox_lag_s=lag,
+        inbox_set_aside=aside,
     )

@@ -21,7 +21,7 @@ from rich.table import Table
 from sqlalchemy import URL, make_url
 
 from cli.processes_probes import PortTaken, answers, need_port, reachable
-from core import database, keys, schema
+from core import database, inbox, keys, schema
 from core.database import Database, DatabaseClock
 from core.errors import Invalid, WaqtorError
 from core.settings import Settings
@@ -223,6 +223,7 @@ async def _database(settings: Settings) -> list[Check]:
     try:
         async with asyncio.timeout(10):
             found, skew_s = await schema.current(connected), await _skew_s(connected)
+            aside = await _set_aside(connected) if found == schema.newest() else {}
     except Exception as failure:  # noqa: BLE001 - whatever keeps us from the database is the finding
         why = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
         return [Check("database", False, f"{shown}: {why}", "Start it, or correct database_url.")]
@@ -237,6 +238,14 @@ async def _database(settings: Settings) -> list[Check]:
             "" if found == newest else "waqtor db upgrade",
         ),
         Check(
+            "webhooks of WhatsApp",
+            not aside,
+            "could not be applied: " + ", ".join(f"{number:,} ({why})" for why, number in aside.items())
+            if aside
+            else "none was set aside",
+            "They are kept. With a version that can apply them: waqtor inbox again" if aside else "",
+        ),
+        Check(
             "clock",
             abs(skew_s) <= LARGEST_SKEW_S,
             f"{skew_s:+.2f} s from the database's",
@@ -245,6 +254,11 @@ async def _database(settings: Settings) -> list[Check]:
             else "Let both machines keep time over NTP (chrony, systemd-timesyncd).",
         ),
     ]
+
+
+async def _set_aside(connected: Database) -> Mapping[str, int]:
+    async with connected.reading() as tx:
+        return await inbox.set_aside(tx)
 
 
 async def _skew_s(connected: Database) -> float:

@@ -14,6 +14,7 @@ from core import (
     apikeys,
     audit,
     idempotency,
+    inbox,
     keys,
     media,
     media_files,
@@ -41,6 +42,23 @@ def db_upgrade(_: argparse.Namespace) -> int:
 
     before = asyncio.run(run())
     console.print(f"The schema is at {schema.newest()}" + (f", it was at {before}." if before else ", made anew."))
+    return 0
+
+
+def inbox_again(_: argparse.Namespace) -> int:
+    async def run() -> int:
+        database = connect(load_settings())
+        try:
+            await schema.require_current(database)
+            async with database.transaction() as tx:
+                return await inbox.again(tx)
+        finally:
+            await database.close()
+
+    number = asyncio.run(run())
+    console.print(
+        f"{number:,} webhooks are applied anew; what fails again is set aside again: waqtor doctor counts it."
+    )
     return 0
 
 

@@ -168,6 +168,12 @@ def _parser() -> argparse.ArgumentParser:
     database = group("db", "the database")
     add("upgrade", "bring the schema to what this version needs", installation.db_upgrade, database)
     add("check", "is the schema what this version needs?", installation.db_check, database)
+    add(
+        "again",
+        "apply anew what could not be applied, after a mend",
+        installation.inbox_again,
+        group("inbox", "WhatsApp's webhooks"),
+    )
     keys = group("keys", "the master key, and keys for the API")
     add("init", "make the master key of a new installation", installation.keys_init, keys)
     add("rotate", "encrypt every stored secret under a new key", installation.keys_rotate, keys)

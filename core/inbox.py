@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
@@ -35,6 +35,19 @@ async def oldest_waiting(tx: Tx) -> datetime | None:
     """Since when the worker lags; None when nothing waits."""
     waiting = select(InboxItem.received_at).where(InboxItem.applied_at.is_(None)).order_by(InboxItem.id).limit(1)
     return (await tx.execute(waiting)).scalar()
+
+
+async def set_aside(tx: Tx) -> Mapping[str, int]:
+    """How many could not be applied, by their error: receipts or replies that count for nothing until somebody has them
+    applied anew."""
+    why = select(InboxItem.error, func.count()).where(InboxItem.error.is_not(None)).group_by(InboxItem.error)
+    return {error or "": number for error, number in await tx.execute(why)}
+
+
+async def again(tx: Tx) -> int:
+    """Let the worker apply anew what was set aside, after a mend; returns how many. None of it had any effect."""
+    done = await tx.execute(update(InboxItem).where(InboxItem.error.is_not(None)).values(applied_at=None, error=None))
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 async def apply_waiting(platform: Platform, parse: Parse) -> int:
@@ -141,12 +154,19 @@ async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *
 
 
 async def prune(platform: Platform, *, before: datetime) -> int:
-    """Delete applied webhooks older than `before`, in short transactions."""
+    """Delete applied webhooks older than `before`, in short transactions. What was set aside stays: it may be the only
+    proof of what became of a message, or somebody's STOP."""
     pruned = 0
     while True:
         async with platform.database.transaction() as tx:
             old = (
-                (await tx.execute(select(InboxItem.id).where(InboxItem.applied_at < before).limit(_PRUNE_BATCH)))
+                (
+                    await tx.execute(
+                        select(InboxItem.id)
+                        .where(InboxItem.applied_at < before, InboxItem.error.is_(None))
+                        .limit(_PRUNE_BATCH)
+                    )
+                )
                 .scalars()
                 .all()
             )

@@ -3,15 +3,18 @@ import io
 import socket
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sqlalchemy import update
 
 from cli import doctor
-from core import database, keys, schema
+from core import database, inbox, keys, schema
 from core.errors import Invalid
+from core.models import InboxItem
 from core.settings import Settings
 
 
@@ -54,7 +57,7 @@ async def test_what_is_there_is_found(settings: Settings) -> None:
     await installed(settings)
     assert doctor.master_key(settings).ok
     checks = await doctor._database(settings)
-    assert [check.name for check in checks if check.ok] == ["database", "clock"], checks
+    assert [check.name for check in checks if check.ok] == ["database", "webhooks of WhatsApp", "clock"], checks
 
 
 async def test_an_older_schema_is_not_current(settings: Settings) -> None:
@@ -136,3 +139,15 @@ def test_run_prints_the_findings_and_fails_where_one_is_missing(settings: Settin
     console = Console(record=True, width=200, file=io.StringIO())
     assert doctor.run(settings, console=console) == 1
     assert "waqtor keys init" in console.export_text()
+
+
+async def test_webhooks_that_were_set_aside_are_counted_with_what_to_do(settings: Settings) -> None:
+    await installed(settings)
+    connected = database.connect(settings)
+    async with connected.transaction() as tx:
+        await inbox.store(tx, b"{}", b"{}", at=datetime.now(UTC))
+        await tx.execute(update(InboxItem).values(applied_at=datetime.now(UTC), error="KeyError"))
+    await connected.close()
+    (found,) = [check for check in await doctor._database(settings) if not check.ok]
+    assert (found.name, found.detail) == ("webhooks of WhatsApp", "could not be applied: 2 (KeyError)")
+    assert found.remedy.endswith("waqtor inbox again")

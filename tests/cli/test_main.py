@@ -23,6 +23,7 @@ def test_a_new_installation_in_three_commands(waqtor: Here) -> None:
     key_file = waqtor.folder / ".waqtor" / "master.key"
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     assert waqtor("db", "check").returncode == 0
+    assert waqtor("inbox", "again").stdout.startswith("0 webhooks are applied anew")
 
 
 def test_the_master_key_is_never_overwritten(waqtor: Here) -> None:

@@ -271,3 +271,28 @@ async def test_applied_webhooks_are_forgotten_after_a_time_and_waiting_ones_neve
     assert await inbox.prune(platform, before=before) == 3
     async with platform.database.reading() as tx:
         assert (await tx.execute(select(func.count()).select_from(InboxItem))).scalar_one() == 1
+
+
+async def test_what_was_set_aside_is_kept_counted_and_applied_after_a_mend(
+    platform: Platform, clock: FakeClock
+) -> None:
+    await scenes.a_sender(platform)
+    await _store(platform, _hello(1), b"crash", b"\xff")
+    await _apply_all(platform)
+    clock.advance(days=400)
+    async with platform.database.transaction() as tx:
+        assert await inbox.set_aside(tx) == {"KeyError": 1, "not JSON": 1}
+        now = await platform.clock.now(tx)
+    assert await inbox.prune(platform, before=now) == 1
+    async with platform.database.transaction() as tx:
+        assert await inbox.again(tx) == 2
+
+    def mended(body: bytes) -> ParsedWebhook:
+        return _parse(orjson.dumps(_hello(2)) if body == b"crash" else body)
+
+    while await inbox.apply_waiting(platform, mended):
+        pass
+    async with platform.database.reading() as tx:
+        assert await _received(tx) == ["in1", "in2"]
+        assert await inbox.set_aside(tx) == {"not JSON": 1}
+    assert await _items(platform) == [(True, None), (True, "not JSON")]

@@ -9,7 +9,8 @@ from waqtor.asking import Ask, C, Model, Resource, call, get, given
 
 
 class Ready(Model):
-    """Whether the parts that requests need are there. `inbox_lag_s`: how long the oldest webhook has waited."""
+    """Whether the parts that requests need are there. `inbox_lag_s`: how long the oldest webhook has waited.
+    `inbox_set_aside`: how many could not be applied."""
 
     ok: bool
     database: str
@@ -18,6 +19,7 @@ class Ready(Model):
     instance: str
     suspect_senders: list[int]
     inbox_lag_s: float | None
+    inbox_set_aside: int | None
 
 
 class Connected(Model):
