@@ -39,7 +39,7 @@ def _parts(ready: Ready, system: System) -> None:
         f"{_('Database')} ({names.get(system.database, system.database)})": ready.database == "ok",
         _("Schema"): ready.revision == "ok",
         _("This process"): ready.instance == "ok",
-        _("Webhooks of WhatsApp"): (ready.inbox_lag_s or 0) < _SLOW_S,
+        _("Webhooks of WhatsApp"): (ready.inbox_lag_s or 0) < _SLOW_S and not ready.inbox_set_aside,
     }
     if ready.redis != "none":
         parts["Redis"] = ready.redis == "ok"
