@@ -43,7 +43,7 @@ async def send_campaign(campaign_id: int, occurrence: int | None = None) -> Stat
             await planning
         finally:
             planning.cancel()
-            await asyncio.wait([planning])
+            await asyncio.gather(planning, return_exceptions=True)
             finished = await run.close()
         await runs.show_next_start(platform, campaign_id)
         progress = await _progress(run)
