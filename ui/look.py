@@ -253,9 +253,10 @@ def cursor(cursors: str, *, of: Any = None) -> str | None:
     return kept[-1]
 
 
-def confirmed(key: str, question: str, *, button: str, is_grave: bool = False) -> bool:
-    """A question with its numbers, in a box; True once, when it was answered with yes."""
-    if not st.session_state.get(key):
+def confirmed(key: str, question: str, *, button: str, of: object = None, is_grave: bool = False) -> bool:
+    """A question with its numbers, in a box; True once, when it was answered with yes. `of`: what it was asked about,
+    so that yes never falls on another."""
+    if not is_asked(key, of=of):
         return False
     with st.container(border=True):
         (st.error if is_grave else st.warning)(question, icon=":material/help:")
@@ -263,12 +264,21 @@ def confirmed(key: str, question: str, *, button: str, is_grave: bool = False) -
             yes = st.button(button, key=f"{key}-yes", type="primary")
             no = st.button(_("No, go back"), key=f"{key}-no")
     if yes or no:
-        st.session_state[key] = False
+        answered(key)
     if no:
         st.rerun()
     return yes
 
 
-def ask(key: str) -> None:
-    """The question of `confirmed` is put from now on."""
-    st.session_state[key] = True
+def ask(key: str, *, of: object = None) -> None:
+    """The question of `confirmed` is put from now on, as long as one stays on this page and what it is about."""
+    page.kept()[key] = (of,)
+
+
+def is_asked(key: str, *, of: object = None) -> bool:
+    return page.kept().get(key) == (of,)
+
+
+def answered(key: str) -> None:
+    """It is not put any more."""
+    page.kept().pop(key, None)

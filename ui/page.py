@@ -9,7 +9,7 @@ import streamlit as st
 from ui.words import later
 
 SECTIONS = ("", later("Audience"), later("Messages"), later("System"))
-_STREAMLIT, _HERE = "_streamlit_pages", "_here"
+_STREAMLIT, _HERE, _PLACE, _KEPT = "_streamlit_pages", "_here", "_place", "_kept_here"
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,22 @@ def asked(name: str) -> int | None:
 
 
 def enter(name: str) -> None:
-    """This is the page that one is on."""
+    """This is the page that one is on. Another page, or another thing on it, begins without what was kept."""
     st.session_state[_HERE] = name
+    if st.session_state.get(_PLACE) != (place := (name, st.query_params.to_dict())):
+        st.session_state[_PLACE], st.session_state[_KEPT] = place, {}
+
+
+def kept() -> dict[str, Any]:
+    """What is forgotten with this page, or with what its address asks for: questions that stand open, looks taken."""
+    found: dict[str, Any] = st.session_state.setdefault(_KEPT, {})
+    return found
+
+
+def stay(query: Mapping[str, Any]) -> None:
+    """The address says from now on what was saved here; one is where one was, and nothing is forgotten."""
+    _turn(query)
+    st.session_state[_PLACE] = (st.session_state.get(_HERE), _texts(query))
 
 
 def register(made: Mapping[str, Any]) -> None:

@@ -167,3 +167,57 @@ def test_in_arabic_counts_have_their_own_forms(on_stage: Stage) -> None:
     page = on_stage.page("campaign-new", language="ar")
     assert page.title[0].value == "حملة جديدة"
     assert "فيها الآن 15 شخصاً." in said(page).replace("١٥", "15")
+
+
+# ---- the last question, and those of other campaigns --------------------------------------------------------
+
+
+def _at_the_end(on_stage: Stage, name: str, *, tag: str) -> AppTest:
+    page = _wizard(on_stage, name, tag=tag)
+    page.selectbox(key="wqd-template_id").set_value(1).run()
+    page.selectbox(key="wqd-purpose").set_value("service").run()
+    page.button(key="wqd-on").click().run()
+    return page.button(key="wqd-on").click().run()
+
+
+def test_the_last_question_has_the_number_of_its_moment_and_is_put_again_when_it_grew(on_stage: Stage) -> None:
+    platform = on_stage.server.platform
+    on_stage.do(scenes.people(platform, 2, start=100, tags=["growing"]))
+    page = _at_the_end(on_stage, "Growing", tag="growing")
+    assert page.metric[0].value == "2"
+    on_stage.do(scenes.people(platform, 3, start=110, tags=["growing"]))
+    page.button(key="wqd-ask").click().run()
+    assert "5 people will get this now." in said(page)
+    on_stage.do(scenes.people(platform, 4, start=120, tags=["growing"]))
+    page.button(key="wqd-send-yes").click().run()
+    assert _named(on_stage, "Growing").state == "draft"
+    assert "There are more people now: 9, not 5." in said(page)
+    assert "9 people will get this now." in said(page)
+    page.button(key="wqd-send-yes").click().run()
+    assert _named(on_stage, "Growing").state == "running"
+
+
+def test_who_comes_back_to_the_last_step_sees_the_numbers_of_now(on_stage: Stage) -> None:
+    platform = on_stage.server.platform
+    on_stage.do(scenes.people(platform, 2, start=200, tags=["returning"]))
+    page = _at_the_end(on_stage, "Returning", tag="returning")
+    on_stage.do(scenes.people(platform, 1, start=210, tags=["returning"]))
+    page.run()
+    assert page.metric[0].value == "2"
+    page.session_state["_place"] = ("campaigns", {})  # as the page that one was on meanwhile leaves it
+    assert page.run().metric[0].value == "3"
+
+
+def test_a_question_left_open_is_not_put_about_another_campaign(on_stage: Stage) -> None:
+    client = on_stage.signed_in()
+    one, other = (client.campaigns.create(name, sender_id=1, template_id=2, tag="vip") for name in ("One", "Other"))
+    for campaign in (one, other):
+        client.campaigns.launch(campaign.id)
+    page = on_stage.page("campaign", id=one.id)
+    page.button(key="wqc-cancel").click().run()
+    assert "will not get it" in said(page)
+    page.query_params["id"] = str(other.id)
+    assert "will not get it" not in said(page.run())
+    page.query_params["id"] = str(one.id)
+    assert "will not get it" not in said(page.run())
+    assert client.campaigns.get(other.id).state == "running"

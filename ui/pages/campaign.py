@@ -9,7 +9,6 @@ from ui.page import Page
 from ui.pages import campaign_live, campaign_people
 from ui.reasons import REASONS, explained
 from ui.words import _, later, n_
-from waqtor import Error, NotSignedIn
 from waqtor.campaigns import Again, Campaign
 
 _VIEWS: Mapping[str, str] = {
@@ -91,9 +90,9 @@ def _controls(campaign: Campaign) -> None:
         if campaign.state == "paused" and st.button(
             _("Resume"), icon=":material/play_arrow:", type="primary", key="wqc-resume"
         ):
-            look.ask("wqc-resume-ask")
+            look.ask("wqc-resume-ask", of=campaign.id)
         if campaign.state == "holding" and st.button(_("Go on now"), icon=":material/fast_forward:", key="wqc-go-on"):
-            look.ask("wqc-go-on-ask")
+            look.ask("wqc-go-on-ask", of=campaign.id)
         if campaign.state == "scheduled" and st.button(_("Take it off the schedule"), key="wqc-unschedule"):
             _done(lambda: client.schedules.remove(campaign.id))
         if (
@@ -101,15 +100,15 @@ def _controls(campaign: Campaign) -> None:
             and campaign.state in ("finished", "running", "paused")
             and st.button(_("Try the failed again"), icon=":material/replay:", key="wqc-retry")
         ):
-            look.ask("wqc-retry-ask")
+            look.ask("wqc-retry-ask", of=campaign.id)
         if (
             unknown
             and campaign.state in ("finished", "running", "paused")
             and st.button(_("Send to the unknown again"), icon=":material/help:", key="wqc-unknown")
         ):
-            look.ask("wqc-unknown-ask")
+            look.ask("wqc-unknown-ask", of=campaign.id)
         if campaign.state in _UNDER_WAY and st.button(_("Cancel"), icon=":material/cancel:", key="wqc-cancel"):
-            look.ask("wqc-cancel-ask")
+            look.ask("wqc-cancel-ask", of=campaign.id)
     _questions(campaign, waiting=waiting, failed=failed)
     if unknown:
         _unknown(campaign, unknown)
@@ -121,12 +120,14 @@ def _questions(campaign: Campaign, *, waiting: int, failed: int) -> None:
         "wqc-resume-ask",
         n_("{count} person who waits will get it now.", "{count} people who wait will get it now.", waiting),
         button=_("Resume"),
+        of=campaign.id,
     ):
         _done(lambda: client.campaigns.resume(campaign.id))
     if look.confirmed(
         "wqc-go-on-ask",
         n_("{count} person who waits will get it now.", "{count} people who wait will get it now.", waiting),
         button=_("Go on now"),
+        of=campaign.id,
     ):
         _done(lambda: client.canaries.go_on(campaign.id))
     if look.confirmed(
@@ -137,6 +138,7 @@ def _questions(campaign: Campaign, *, waiting: int, failed: int) -> None:
             waiting,
         ),
         button=_("Cancel it for good"),
+        of=campaign.id,
         is_grave=True,
     ):
         _done(lambda: client.campaigns.cancel(campaign.id))
@@ -148,13 +150,15 @@ def _questions(campaign: Campaign, *, waiting: int, failed: int) -> None:
             failed,
         ),
         button=_("Try again"),
+        of=campaign.id,
     ):
         _done(lambda: client.campaigns.retry(campaign.id))
 
 
 def _unknown(campaign: Campaign, unknown: int) -> None:
     """Their number has to be written, since each of them may get it twice."""
-    if not st.session_state.get("wqc-unknown-ask"):
+    key = "wqc-unknown-ask"
+    if not look.is_asked(key, of=campaign.id):
         return
     with st.container(border=True):
         st.error(
@@ -165,26 +169,23 @@ def _unknown(campaign: Campaign, unknown: int) -> None:
             ),
             icon=":material/help:",
         )
-        said = st.number_input(_("Write their number to confirm"), 0, step=1, key="wqc-unknown-count", width=260)
+        said = st.number_input(
+            _("Write their number to confirm"), 0, step=1, key=f"wqc-unknown-count-{campaign.id}", width=260
+        )
         with st.container(horizontal=True):
             yes = st.button(_("Send to them again"), type="primary", key="wqc-unknown-yes", disabled=said != unknown)
             no = st.button(_("No, go back"), key="wqc-unknown-no")
-    if yes:
-        _done(lambda: session.client().campaigns.resend_unknown(campaign.id, confirm=int(said)))
-    if yes or no:
-        st.session_state["wqc-unknown-ask"] = False
+        if yes and look.tried(lambda: session.client().campaigns.resend_unknown(campaign.id, confirm=int(said))):
+            look.answered(key)
+            st.rerun()
+    if no:
+        look.answered(key)
         st.rerun()
 
 
 def _done(act: Callable[[], Campaign | Again]) -> None:
-    try:
-        act()
-    except NotSignedIn:
-        raise
-    except Error as error:
-        look.problem(error)
-        return
-    st.rerun()
+    if look.tried(act):
+        st.rerun()
 
 
 PAGE = Page(

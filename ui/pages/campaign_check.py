@@ -16,25 +16,19 @@ _LIMITED = {
     "conversations": later("the sender's new conversations a day"),
     "quiet_hours": later("the night, in which nobody is written to"),
 }
-_ASK = "wqd-send"
+_ASK, _LOOKED, _GREW = "wqd-send", "wqd-looked", "wqd-grew"
 
 
 def show(draft: Draft) -> None:
-    if draft.seen is None:
-        try:
-            with st.spinner(_("Looking at everybody in the audience …")):
-                draft.seen = session.client().campaigns.preflight(campaign_draft.save(draft).id)
-        except NotSignedIn:
-            raise
-        except Error as error:
-            look.problem(error)
-            _back(draft)
-            return
-    campaign_id, found = draft.id or 0, draft.seen
-    if session.client().campaigns.get(campaign_id).state != "draft":  # pressed twice, or begun in another window
-        _leave(campaign_id)
+    if draft.id and session.client().campaigns.get(draft.id).state != "draft":  # pressed twice, or in another window
+        _leave(draft.id)
         return
-    st.query_params["id"] = str(campaign_id)
+    is_new = _LOOKED in page.kept()  # else one was elsewhere meanwhile
+    found = draft.seen if draft.seen is not None and is_new else _looked(draft)
+    if found is None:
+        _back(draft)
+        return
+    campaign_id = draft.id or 0
     _numbers(found)
     left, right = st.columns(2, gap="large")
     with left:
@@ -49,6 +43,20 @@ def show(draft: Draft) -> None:
     if draft.when != "now":
         _coming(draft)
     _send(draft, found)
+
+
+def _looked(draft: Draft) -> Preflight | None:
+    """At this moment, and at the campaign as it is told here; None where that failed, which is told."""
+
+    def look_now() -> None:
+        with st.spinner(_("Looking at everybody in the audience …")):
+            draft.seen = session.client().campaigns.preflight(campaign_draft.save(draft).id)
+
+    draft.seen = None
+    if look.tried(look_now):
+        page.stay({"id": draft.id})
+        page.kept()[_LOOKED] = True
+    return draft.seen
 
 
 def _numbers(found: Preflight) -> None:
@@ -131,13 +139,7 @@ def _test(campaign_id: int) -> None:
     with st.form("wqd-test", border=True):
         phone = st.text_input(_("See it on your own phone first"), placeholder="+966501234567")
         if st.form_submit_button(_("Send me a test"), icon=":material/phone_iphone:") and phone:
-            try:
-                session.client().campaigns.test(campaign_id, to=phone.strip())
-            except NotSignedIn:
-                raise
-            except Error as error:
-                look.problem(error)
-            else:
+            if look.tried(lambda: session.client().campaigns.test(campaign_id, to=phone.strip())):
                 st.success(_("The test is on its way. Nobody else gets it."), icon=":material/done:")
 
 
@@ -168,35 +170,49 @@ def _send(draft: Draft, found: Preflight) -> None:
             "{count} person would get this when it is due.", "{count} people would get this when it is due.", people
         )
         button = _("Schedule it")
-    if look.confirmed(_ASK, question, button=button):
-        _do(draft)
-    if not st.session_state.get(_ASK):
+    if (before := page.kept().get(_GREW)) is not None:
+        st.warning(
+            _("There are more people now: {now}, not {before}.",
+              now=formats.number(people), before=formats.number(before)),
+            icon=":material/group_add:",
+        )  # fmt: skip
+    if look.confirmed(_ASK, question, button=button, of=draft.id):
+        _answered(draft, people)
+    if not look.is_asked(_ASK, of=draft.id):
         with st.container(horizontal=True):
             if st.button(_("Back"), key="wqd-back", icon=":material/arrow_back:"):
                 draft.step -= 1
                 st.rerun()
             if st.button(f"{button} …", key="wqd-ask", type="primary", icon=":material/send:", disabled=not people):
-                look.ask(_ASK)
+                look.ask(_ASK, of=draft.id)
+                page.kept().pop(_GREW, None)
+                draft.seen = None  # the question has the numbers of this moment
                 st.rerun()
     if not people:
         st.warning(_("Nobody would get it. The table says why."), icon=":material/group_off:")
 
 
+def _answered(draft: Draft, people: int) -> None:
+    """Yes was said to so many; where it would be more by now, one is asked again."""
+    found = _looked(draft)
+    if found is None:
+        return
+    if found.recipients > people:
+        page.kept()[_GREW] = people
+        look.ask(_ASK, of=draft.id)
+        st.rerun()
+    _do(draft)
+
+
 def _do(draft: Draft) -> None:
     client, campaign_id = session.client(), draft.id or 0
-    try:
-        if draft.when == "now":
-            client.campaigns.launch(campaign_id)
-        else:
-            client.schedules.set(
-                campaign_id, **draft.schedule, include_earlier=draft.again if draft.when == "again" else None
-            )
-    except NotSignedIn:
-        raise
-    except Error as error:
-        look.problem(error)
-        return
-    _leave(campaign_id)
+    if draft.when == "now":
+        is_done = look.tried(lambda: client.campaigns.launch(campaign_id))
+    else:
+        again = draft.again if draft.when == "again" else None
+        is_done = look.tried(lambda: client.schedules.set(campaign_id, **draft.schedule, include_earlier=again))
+    if is_done:
+        _leave(campaign_id)
 
 
 def _leave(campaign_id: int) -> None:

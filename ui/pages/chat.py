@@ -215,10 +215,11 @@ def _by_template(of: Chat, template: Template, name: str) -> None:
         text = text.replace(f"{{{variable}}}", value or f"{{{variable}}}")
     lacking = [variable for variable in seen.missing if not values.get(variable)]
     bubbles.show(Bubble(text, heading=seen.heading, buttons=seen.buttons, missing=lacking))
+    about = of.id, template.id
     if st.button(_("Send"), type="primary", icon=":material/send:", key="chat-template-send", disabled=bool(lacking)):
-        look.ask("chat-sure")
+        look.ask("chat-sure", of=about)
     who = of.name or _("this person")
-    if look.confirmed("chat-sure", _("Send “{name}” to {who} now?", name=name, who=who), button=_("Yes, send")):
+    if look.confirmed("chat-sure", _("Send “{name}” to {who} now?", name=name, who=who), button=_("Yes, send"), of=about):
         try:
             _send(of, {"type": "template", "template_id": template.id, "variables": values})
         except (Invalid, Conflict) as error:

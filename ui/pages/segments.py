@@ -93,7 +93,7 @@ def _delete(one: Segment, *, is_asked: bool) -> None:
     key = f"segment-{one.id}-delete"
     if is_asked:
         look.ask(key)
-    count = session.client().segments.count(one.id).count if st.session_state.get(key) else 0
+    count = session.client().segments.count(one.id).count if look.is_asked(key) else 0
     question = n_(
         "The segment is deleted. The {count} person in it stays.",
         "The segment is deleted. The {count} people in it stay.",

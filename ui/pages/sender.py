@@ -69,9 +69,9 @@ def _pause(of: Sender) -> None:
             _try(lambda: session.client().senders.resume(of.id), _("It sends again."))
         return
     if st.button(_("Pause"), icon=":material/pause:", key="sender-pause"):
-        look.ask("sender-sure")
+        look.ask("sender-sure", of=of.id)
     question = _("Nothing more leaves from “{name}” until you let it send again. Its campaigns wait.", name=of.name)
-    if look.confirmed("sender-sure", question, button=_("Yes, pause it")):
+    if look.confirmed("sender-sure", question, button=_("Yes, pause it"), of=of.id):
         _try(lambda: session.client().senders.pause(of.id), _("It is paused."))
 
 

@@ -60,27 +60,28 @@ def _buttons(of: Webhook) -> None:
     with st.container(horizontal=True):
         tests = st.button(_("Test it now"), type="primary", icon=":material/send:", key="webhook-test")
         if st.button(_("New secret"), icon=":material/key:", key="webhook-rotate"):
-            look.ask("webhook-rotate-sure")
+            look.ask("webhook-rotate-sure", of=of.id)
         if of.is_enabled and st.button(_("Switch off"), icon=":material/pause:", key="webhook-off"):
             _try(lambda: client.webhooks.disable(of.id))
         if not of.is_enabled and st.button(_("Switch on"), icon=":material/play_arrow:", key="webhook-on"):
             _try(lambda: client.webhooks.enable(of.id))
         if st.button(_("Delete"), icon=":material/delete:", key="webhook-delete"):
-            look.ask("webhook-delete-sure")
+            look.ask("webhook-delete-sure", of=of.id)
     if tests:
         with st.spinner(_("Posting, and waiting for its answer …")):
             _tested(client.webhooks.test(of.id))
     question = _("Make a new secret? The one of now signs too for 24 hours, so that the receiver can change over.")
-    if look.confirmed("webhook-rotate-sure", question, button=_("Yes, a new one")):
+    if look.confirmed("webhook-rotate-sure", question, button=_("Yes, a new one"), of=of.id):
         st.session_state["webhook-secret"] = of.id, client.webhooks.rotate(of.id, overlap_s=_OVERLAP_S).secret
         st.rerun()
-    waiting = client.webhooks.statistics(of.id).waiting if st.session_state.get("webhook-delete-sure") else 0
+    is_asked = look.is_asked("webhook-delete-sure", of=of.id)
+    waiting = client.webhooks.statistics(of.id).waiting if is_asked else 0
     question = n_(
         "Delete this address, its log, and {count} message that waits for it?",
         "Delete this address, its log, and {count} messages that wait for it?",
         waiting,
     )
-    if look.confirmed("webhook-delete-sure", question, button=_("Yes, delete"), is_grave=True):
+    if look.confirmed("webhook-delete-sure", question, button=_("Yes, delete"), of=of.id, is_grave=True):
         client.webhooks.remove(of.id)
         page.go("webhooks")
 
@@ -117,11 +118,11 @@ def _again(of: Webhook) -> None:
         if not count:
             st.info(_("None of them failed."))
             return
-        st.session_state["webhook-count"] = count
-        look.ask("webhook-again-sure")
-    count = int(st.session_state.get("webhook-count", 0))
+        page.kept()["webhook-count"] = count
+        look.ask("webhook-again-sure", of=of.id)
+    count = int(page.kept().get("webhook-count", 0))
     question = n_("{count} message is posted to it again.", "{count} messages are posted to it again.", count)
-    if look.confirmed("webhook-again-sure", question, button=_("Yes, post them")):
+    if look.confirmed("webhook-again-sure", question, button=_("Yes, post them"), of=of.id):
         asked = client.webhooks.replay_all(of.id)
         st.session_state["webhook-told"] = n_(
             "{count} is made again, at a pace.", "{count} are made again, at a pace.", asked.total

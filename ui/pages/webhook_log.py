@@ -78,9 +78,9 @@ def one(of: WholeDelivery) -> None:
     st.html(state(of.state) + escape(of.reason or ""))
     if session.may("webhooks.manage") and not of.is_test and of.state in ("delivered", "failed"):
         if st.button(_("Post it again"), icon=":material/replay:", key="delivery-again"):
-            look.ask("delivery-sure")
+            look.ask("delivery-sure", of=of.id)
         question = _("It is posted once more, with the same number, so that a good receiver takes it once.")
-        if look.confirmed("delivery-sure", question, button=_("Yes, post it")):
+        if look.confirmed("delivery-sure", question, button=_("Yes, post it"), of=of.id):
             try:
                 session.client().webhooks.replay(of.id)
             except Conflict as error:
