@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import formats, look, page, pictures, session, words
+from ui import formats, locked, look, page, pictures, session, words
 from ui.page import SECTIONS, Page
 from ui.pages import PAGES
 from ui.words import LANGUAGES, _
@@ -34,7 +34,7 @@ def run() -> None:
     seen = [one for one in PAGES if one.needs in me.permissions]
     made = {
         one.name: st.Page(
-            _guarded(one),
+            guarded(one),
             title=_(one.title),
             icon=one.icon,
             url_path=one.name if one is not seen[0] else None,
@@ -55,12 +55,15 @@ def run() -> None:
     look.back_to_top()
 
 
-def _guarded(one: Page) -> Callable[[], None]:
+def guarded(one: Page) -> Callable[[], None]:
+    """What Streamlit calls for this page: it never ends in a trace, and asks for the codes that it takes."""
+
     def show() -> None:
         page.enter(one.name)
+        page.kept().pop(look.LOCKED, None)
         try:
             if session.closed(name := one.area or one.name):
-                _ask_for_code(name)
+                locked.whole(name)
                 return
             one.show()
         except NotSignedIn:
@@ -68,23 +71,9 @@ def _guarded(one: Page) -> Callable[[], None]:
             look.leave("/auth/sign-in?ended")
         except Error as error:
             look.problem(error)
+        locked.refused()
 
     return show
-
-
-def _ask_for_code(name: str) -> None:
-    look.heading(_("This page is locked"), _("An admin gives you a code for it. It is good once, for this device."))
-    with st.form("code", width=420):
-        code = st.text_input(_("Code"), max_chars=6)
-        if st.form_submit_button(_("Open"), type="primary"):
-            try:
-                session.client().auth.open_page(name, code)
-            except NotSignedIn:
-                raise
-            except Error as error:
-                look.problem(error)
-            else:
-                st.rerun()
 
 
 # ---- at the top ---------------------------------------------------------------------------------------------
@@ -97,6 +86,8 @@ def _bar() -> None:
     with st.container(key="wq-bar", horizontal=True, horizontal_alignment="right", wrap=False):
         if session.may("notifications.read"):
             _bell()
+        elif session.could("notifications.read"):
+            _locked_bell()
         icon = None if face else ":material/account_circle:"
         with st.popover(me.name.split()[0] if me.name else me.email, icon=icon, key="wq-me"):
             if face:
@@ -123,6 +114,12 @@ def _bell() -> None:
         help=words.n_("{count} notification not read", "{count} notifications not read", unread),
         type="primary" if unread else "secondary",
     ):
+        page.go("notifications")
+
+
+def _locked_bell() -> None:
+    """The way to where the code is given."""
+    if st.button("", icon=":material/notifications_off:", key="wq-bell", help=_("Notifications")):
         page.go("notifications")
 
 

@@ -8,11 +8,13 @@ from typing import Any, ParamSpec
 
 import streamlit as st
 
-from ui import formats, page, refusals, words
+from ui import formats, page, refusals, session, words
 from ui.words import _, later
 from waqtor import Error, NotReached, NotSignedIn
 
 P = ParamSpec("P")
+LOCKED = "locked"
+"""Where the area is kept for which the API asked a one-time code."""
 _CSS = Path(__file__).with_name("look.css")
 _COLOURS = {
     "running": "green", "finished": "blue", "scheduled": "blue", "paused": "orange", "holding": "orange",
@@ -120,6 +122,10 @@ def problem(error: Error) -> None:
         st.error(_("WaQtor does not answer. It is asked again when you press the button."), icon=":material/cloud_off:")
         st.button(_("Try again"), icon=":material/refresh:", key=f"again-{error.code}")
         return
+    if (area := refusals.locked(error)) is not None:
+        page.kept()[LOCKED] = area  # its code is asked for below the page: a form cannot stand in a form
+        st.info(_("This takes a one-time code. An admin gives you one."), icon=":material/lock:")
+        return
     said = "\n\n".join(filter(None, refusals.told(error)))
     number = f"\n\n`{error.request_id}`" if error.request_id else ""
     st.error(f"{said}{number}", icon=":material/error:")
@@ -221,6 +227,9 @@ def live(every_s: float) -> Callable[[Callable[P, None]], Callable[P, None]]:
             except NotSignedIn:
                 st.rerun()  # the whole page finds out, and leads to the way in
             except Error as error:
+                area = refusals.locked(error)
+                if area is not None and not session.closed(area):
+                    st.rerun()  # it was closed meanwhile; the whole page asks for the code
                 problem(error)
 
         found: Callable[P, None] = st.fragment(guarded, run_every=every_s)

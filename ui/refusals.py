@@ -26,6 +26,7 @@ CODES: Mapping[str, str] = {
     "master_key_missing": later("The server is not ready. Whoever runs it finds why in its log."),
     "master_key_wrong": later("The server is not ready. Whoever runs it finds why in its log."),
 }
+_LOCKED = later("This takes a one-time code for {area}.")
 TEXTS = (
     # rows of a file, and files
     later("This is not a phone number."),
@@ -105,6 +106,7 @@ TEXTS = (
     later("{when} UTC has passed."),
     # accounts and pages
     later("This takes the permission {name}."),
+    _LOCKED,
     later("This request comes from another site's page."),
     later("A password has {least} to {most} characters."),
     later("This password is among those that are tried first."),
@@ -159,6 +161,14 @@ _PARTS = (
     later("date"),
     later("boolean"),
 )
+
+
+def locked(error: Error) -> str | None:
+    """The area whose one-time code is asked for."""
+    if error.code != "page_closed":
+        return None
+    found = re.fullmatch(_pattern(_LOCKED), error.message)
+    return found["area"] if found else None
 
 
 def told(error: Error, language: str = "") -> tuple[str, str]:

@@ -55,11 +55,17 @@ def me() -> Me:
 
 
 def may(permission: str) -> bool:
+    """Now: what an area needs that is closed is left out of other pages."""
+    return could(permission) and not closed(permission.partition(".")[0])
+
+
+def could(permission: str) -> bool:
+    """With a one-time code, where that is asked for. For what is shown in the place where the code is given."""
     return permission in me().permissions
 
 
 def closed(page: str) -> bool:
-    """Whether it takes a one-time code that was not given yet."""
+    """Whether this page or area takes a one-time code that was not given yet."""
     return page in me().closed_pages
 
 

@@ -1,11 +1,12 @@
 """What belongs to who is signed in: name, picture, the way in, other devices, and keys for programs."""
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 
 import streamlit as st
 
-from ui import formats, look, pictures, session, words
+from ui import formats, locked, look, pictures, session, words
 from ui.page import Page
 from ui.pages import account_keys, account_totp
 from ui.words import LANGUAGES, _, later
@@ -24,9 +25,9 @@ def show() -> None:
     look.heading(_("Your account"), me.email)
     names = [_("Profile"), _("Password and code"), _("Devices")]
     shown: list[Callable[[], None]] = [_profile, _ways_in, _devices]
-    if session.may("keys.manage"):
+    if session.could("keys.manage"):
         names.append(_("API keys"))
-        shown.append(account_keys.show)
+        shown.append(account_keys.show if session.may("keys.manage") else partial(locked.part, "keys"))
     for tab, draw in zip(st.tabs(names), shown, strict=True):
         with tab:
             draw()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from ui import look, page, session
+from ui import locked, look, page, session
 from ui.page import Page
 from ui.pages import campaign_live, campaign_people
 from ui.reasons import REASONS, explained
@@ -45,7 +45,7 @@ def show() -> None:
 
 def _views(campaign: Campaign) -> None:
     shown = ["live"]
-    if session.may("recipients.read") and campaign.launches:
+    if session.could("recipients.read") and campaign.launches:
         shown.append("people")
     if campaign.variants:
         shown.append("variants")
@@ -64,7 +64,10 @@ def _views(campaign: Campaign) -> None:
         )
     match view:
         case "people":
-            campaign_people.show(campaign)
+            if session.may("recipients.read"):
+                campaign_people.show(campaign)
+            else:
+                locked.part("recipients")
         case "variants":
             campaign_live.variants(campaign)
         case "times":

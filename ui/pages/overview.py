@@ -110,12 +110,13 @@ def _under_way(one: Campaign, progress: Progress) -> None:
 
 
 def _attention() -> None:
+    if not session.may("notifications.read"):
+        return
     st.subheader(_("What needs attention"), anchor=False)
     client = session.client()
     found = []
-    if session.may("notifications.read"):
-        for severity in _WANTS_A_LOOK:
-            found += client.notifications.list.page(None, unread=True, severity=severity, limit=5).data
+    for severity in _WANTS_A_LOOK:
+        found += client.notifications.list.page(None, unread=True, severity=severity, limit=5).data
     mine = f"user:{session.me().id}"  # that I am an admin is no news to me
     found = [one for one in found if (one.kind, one.about) != ("user.made_admin", mine)]
     if not found:

@@ -2,26 +2,9 @@
 
 import streamlit as st
 
-from ui import formats, look, session
-from ui.words import _, later, n_
+from ui import formats, locked, look, session
+from ui.words import _, n_
 from waqtor import ProtectedPage
-
-AREAS = {
-    "contacts": later("people and segments"),
-    "recipients": later("what became of each person"),
-    "messages": later("chats"),
-    "templates": later("templates"),
-    "campaigns": later("campaigns"),
-    "sending": later("the switch for all sending"),
-    "senders": later("senders"),
-    "events": later("the event log"),
-    "notifications": later("notifications"),
-    "webhooks": later("webhooks"),
-    "keys": later("API keys"),
-    "users": later("people who sign in"),
-    "audit": later("the audit log"),
-    "system": later("monitoring"),
-}
 
 
 def show() -> None:
@@ -31,15 +14,11 @@ def show() -> None:
         _page(one)
     if not found:
         look.empty(_("No page is protected"), _("Choose one below. A good first one is the list of people."))
-    _protect([name for name in AREAS if name not in {one.name for one in found}])
-
-
-def named(area: str) -> str:
-    return _(AREAS[area]) if area in AREAS else area
+    _protect([name for name in locked.AREAS if name not in {one.name for one in found}])
 
 
 def _page(one: ProtectedPage) -> None:
-    pages, name = session.client().protected_pages, named(one.name)
+    pages, name = session.client().protected_pages, locked.named(one.name)
     with st.container(border=True, key=f"page-{one.name}"):
         opened = n_("open for {count} minute after a code", "open for {count} minutes after a code", one.open_minutes)
         st.markdown(f"**{name}** · {opened}")
@@ -66,7 +45,7 @@ def give_code(name: str, user_id: int | None) -> None:
 
 def _protect(names: list[str]) -> None:
     with st.form("protect", border=False):
-        name = st.selectbox(_("Page"), names, format_func=lambda one: _(AREAS[one]))
+        name = st.selectbox(_("Page"), names, format_func=locked.named)
         minutes = st.number_input(_("Open for how many minutes"), min_value=1, max_value=720, value=30)
         if st.form_submit_button(_("Protect it"), icon=":material/lock:"):
             session.client().protected_pages.protect(name, open_minutes=int(minutes))

@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from ui import formats, look, session
+from ui import formats, locked, look, session
 from ui.page import Page
 from ui.pages import protected
 from ui.words import _, later
@@ -147,7 +147,7 @@ def _code(one: User, pages: Sequence[str]) -> None:
     """For a protected page, good for this person only."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         page = st.selectbox(
-            _("Code for a protected page"), pages, format_func=protected.named, key=f"code-page-{one.id}", width=260
+            _("Code for a protected page"), pages, format_func=locked.named, key=f"code-page-{one.id}", width=260
         )
         makes = st.button(_("Make a code"), key=f"code-make-{one.id}", icon=":material/pin:")
     if makes:
