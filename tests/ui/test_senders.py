@@ -31,6 +31,9 @@ def test_a_number_from_nothing_to_paused(on_stage: Stage) -> None:
     client = on_stage.signed_in()
     assert client.senders.get(1).state == "paused"
     page.button(key="sender-resume").click().run()
+    assert "Campaigns under way: 0" in said(page)
+    assert client.senders.get(1).state == "paused"
+    page.button(key="sender-resume-sure-yes").click().run()
     assert client.senders.get(1).state == "active"
 
     next(one for one in page.number_input if one.label.startswith("Messages in 24")).set_value(500)
@@ -43,14 +46,21 @@ def test_a_number_from_nothing_to_paused(on_stage: Stage) -> None:
 
 
 def test_everything_is_stopped_and_who_may_not_sees_no_button(on_stage: Stage) -> None:
+    platform = on_stage.server.platform
+    on_stage.do(scenes.people(platform, 12))
+    campaign = on_stage.do(scenes.a_campaign(platform, on_stage.do(scenes.a_sender(platform, name="first")), name="W"))
+    on_stage.do(scenes.launched(platform, campaign.id))
     page = on_stage.page("senders")
-    page.button(key="sending-off").click().run()
-    page.button(key="sending-sure-yes").click().run()
-    assert "Nothing leaves" in said(page)
+    page.button(key="stop").click().run()
+    page.button(key="stop-all-yes").click().run()
+    assert "All sending is switched off" in said(page)
     seen = on_stage.page("senders", role="viewer")
-    assert "Nothing leaves" in said(seen)
-    assert not [one for one in seen.button if one.key in ("sending-on", "sending-off", "senders-new")]
-    page.button(key="sending-on").click().run()
+    assert "All sending is switched off" in said(seen)
+    assert not [one for one in seen.button if one.key in ("stop", "start", "senders-new")]
+    page.button(key="start").click().run()
+    assert "12 people wait." in said(page)
+    assert not on_stage.signed_in().sending.get().on
+    page.button(key="start-all-yes").click().run()
     assert on_stage.signed_in().sending.get().on
     on_stage.do(scenes.a_sender(on_stage.server.platform, name="second"))
     assert not on_stage.page("senders", role="viewer", id=2).number_input

@@ -219,7 +219,9 @@ def _by_template(of: Chat, template: Template, name: str) -> None:
     if st.button(_("Send"), type="primary", icon=":material/send:", key="chat-template-send", disabled=bool(lacking)):
         look.ask("chat-sure", of=about)
     who = of.name or _("this person")
-    if look.confirmed("chat-sure", _("Send “{name}” to {who} now?", name=name, who=who), button=_("Yes, send"), of=about):
+    if look.confirmed(
+        "chat-sure", _("Send “{name}” to {who} now?", name=name, who=who), button=_("Yes, send"), of=about
+    ):
         try:
             _send(of, {"type": "template", "template_id": template.id, "variables": values})
         except (Invalid, Conflict) as error:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui import formats, look, session
+from ui.pages import sending_switch
 from ui.words import _, later
 from waqtor import Conflict, Invalid
 from waqtor.senders import Sender, SenderHealth
@@ -66,7 +67,11 @@ def _pause(of: Sender) -> None:
         return
     if of.state != "active":
         if st.button(_("Let it send again"), type="primary", icon=":material/play_arrow:", key="sender-resume"):
-            _try(lambda: session.client().senders.resume(of.id), _("It sends again."))
+            look.ask("sender-resume-sure", of=of.id)
+        if look.is_asked("sender-resume-sure", of=of.id):
+            question = sending_switch.waits(sending_switch.under_way(sender_id=of.id))
+            if look.confirmed("sender-resume-sure", question, button=_("Yes, let it send"), of=of.id):
+                _try(lambda: session.client().senders.resume(of.id), _("It sends again."))
         return
     if st.button(_("Pause"), icon=":material/pause:", key="sender-pause"):
         look.ask("sender-sure", of=of.id)

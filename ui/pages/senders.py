@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui import formats, look, page, session
 from ui.page import Page
-from ui.pages import sender
+from ui.pages import sender, sending_switch
 from ui.words import _, later
 from waqtor import Conflict, Invalid
 from waqtor.senders import Sender
@@ -26,7 +26,7 @@ def show() -> None:
 
 def _all() -> None:
     look.heading(_("Senders"), _("The WhatsApp numbers that your messages leave from."))
-    _switch()
+    sending_switch.show()
     if session.may("senders.manage") and st.button(
         _("Add a number"), type="primary", icon=":material/add:", key="senders-new"
     ):
@@ -52,32 +52,6 @@ def _row(one: Sender) -> None:
         st.html(look.chip(one.state) + sender.quality(one.quality) + look.chip("pace", pace))
         if one.state != "active":
             st.caption(sender.why(one))
-
-
-def _switch() -> None:
-    """Stops everything that leaves, from every number."""
-    sending = session.client().sending.get()
-    may = session.may("sending.stop")
-    if not sending.on:
-        st.error(
-            _("Nothing leaves: all sending was switched off {when}.", when=formats.ago(sending.changed_at))
-            + (f" {sending.reason}" if sending.reason else ""),
-            icon=":material/block:",
-        )
-        if may and st.button(_("Switch sending on again"), type="primary", key="sending-on"):
-            session.client().sending.start()
-            st.rerun()
-        return
-    if may and st.button(_("Stop all sending"), icon=":material/emergency_home:", key="sending-off"):
-        look.ask("sending-sure")
-    if look.confirmed(
-        "sending-sure",
-        _("Nothing more leaves from any number, campaigns and single messages alike, until it is switched on again."),
-        button=_("Yes, stop everything"),
-        is_grave=True,
-    ):
-        session.client().sending.stop(_("Stopped in the dashboard"))
-        st.rerun()
 
 
 def _add() -> None:

@@ -4,8 +4,8 @@ import streamlit as st
 
 from ui import formats, look, session
 from ui.page import Page
+from ui.pages import sending_switch
 from ui.words import _, later
-from waqtor import Sending
 
 _NAMES = {
     "default_country": later("Country of numbers without one"),
@@ -30,56 +30,10 @@ _NAMES = {
 
 def show() -> None:
     look.heading(_("Settings"), _("The switch for all sending, and how this installation is set up."))
-    _switch()
+    st.subheader(_("All sending"), anchor=False)
+    sending_switch.show()
     if session.may("system.read"):
         _in_force()
-
-
-def _switch() -> None:
-    st.subheader(_("All sending"), anchor=False)
-    sending = session.client().sending
-    now = sending.get()
-    _state(now)
-    if not session.may("sending.stop"):
-        st.caption(_("Your role may look at this switch, and not turn it."))
-        return
-    if now.on:
-        if st.button(_("Stop all sending"), icon=":material/emergency_home:", key="stop"):
-            look.ask("stop-all")
-        if st.session_state.get("stop-all"):
-            reason = st.text_input(_("Why? The others are told."), key="stop-reason", max_chars=200)
-            question = _(
-                "Campaigns under way now: {count}. Nothing leaves from any sender until somebody turns it on again; "
-                "what was begun a moment ago still leaves. Nothing is lost.",
-                count=formats.number(_under_way()),
-            )
-            if look.confirmed("stop-all", question, button=_("Stop all sending now"), is_grave=True):
-                sending.stop(reason)
-                st.rerun()
-        return
-    if st.button(_("Turn sending on again"), icon=":material/play_arrow:", type="primary", key="start"):
-        look.ask("start-all")
-    question = _(
-        "Campaigns under way: {count}. They go on within a minute, at the pace of their senders.",
-        count=formats.number(_under_way()),
-    )
-    if look.confirmed("start-all", question, button=_("Turn it on")):
-        sending.start()
-        st.rerun()
-
-
-def _state(now: Sending) -> None:
-    at = formats.moment(now.changed_at)
-    if now.on:
-        st.success(_("Messages may leave. So since {at}.", at=at), icon=":material/check_circle:")
-    else:
-        said = f" {_('Reason:')} {now.reason}" if now.reason else ""
-        st.error(_("All sending is switched off. So since {at}.", at=at) + said, icon=":material/block:")
-
-
-def _under_way() -> int:
-    campaigns = session.client().campaigns
-    return len(campaigns.list.page(None, state="running", limit=100).data)
 
 
 def _in_force() -> None:
