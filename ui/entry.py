@@ -111,6 +111,14 @@ def refused(language: str, told: str) -> str:
     return _page(language, later("That did not work"), "", _told(told), button="")
 
 
+def once_more(path: str) -> str:
+    """For who comes by a link on another site: the cookie is sent along from here on only."""
+    return (
+        '<!doctype html><meta charset="utf-8"><title>WaQtor</title>'
+        f'<meta http-equiv="refresh" content="0;url={escape(path)}"><a href="{escape(path)}">WaQtor</a>'
+    )
+
+
 def _field(language: str, label: str, name: str, kind: str, *, value: str = "", fill: str = "") -> str:
     turned = ' dir="ltr"' if kind in ("email", "password") or name == "code" else ' dir="auto"'
     first = " autofocus" if name in ("email", "code") else ""

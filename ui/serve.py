@@ -67,7 +67,8 @@ async def sign_in(request: Request) -> Response:
             return RedirectResponse(next_path, 303)
         told = entry.explained(language, "ended") if "ended" in request.query_params else ""
         page = _html(entry.sign_in(language, next_path=next_path, told=told, is_calm=True))
-        page.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=_is_secure(request))
+        if COOKIE in request.cookies:  # one that was not sent along may be good
+            page.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=_is_secure(request))
         return page
     if not _is_own(request):
         return _html(entry.refused(language, entry.explained(language, "elsewhere")), 403)
@@ -111,6 +112,7 @@ async def one_time_link(request: Request) -> Response:
     form = await _form(request) if request.method == "POST" else {}
     if form and not _is_own(request):
         return _html(entry.refused(language, entry.explained(language, "elsewhere")), 403)
+    seen = None
     try:
         async with _nobody(request) as nobody:
             seen = await nobody.auth.look_at_link(token)
@@ -129,7 +131,7 @@ async def one_time_link(request: Request) -> Response:
         return RedirectResponse("/auth/sign-in", 303)
     except Error as error:
         told = entry.explained(language, error.code, " ".join(refusals.told(error, language)).strip())
-        if not form:
+        if seen is None or not form:
             return _html(entry.refused(language, told), error.status or 503)
         page = entry.welcome(language, kind=seen.kind, email=seen.email, given=form, told=told)
         return _html(page, error.status or 503)
@@ -138,8 +140,7 @@ async def one_time_link(request: Request) -> Response:
 
 async def choose_language(request: Request) -> Response:
     """Before one is signed in; after that it is kept with the account."""
-    back = urlsplit(request.headers.get("referer", "")).path or "/auth/sign-in"
-    answer = RedirectResponse(_path(back), 303)
+    answer = RedirectResponse(_back(request), 303)
     wanted = request.query_params.get("to", "")
     if wanted in LANGUAGES:
         answer.set_cookie(LANGUAGE, wanted, max_age=_YEAR_S, path="/", httponly=True, samesite="lax")
@@ -155,7 +156,7 @@ def _entered(request: Request, signed_in: BrowserSignIn, next_path: str) -> Resp
         max_age=lasts_s,
         path="/",
         httponly=True,
-        samesite="lax",
+        samesite="strict",
         secure=_is_secure(request),
     )
     return answer
@@ -198,6 +199,14 @@ def _path(asked: str | None) -> str:
     return given if is_ours else "/"
 
 
+def _back(request: Request) -> str:
+    """To the form on which the language was chosen, with what its address says: a one-time link is nowhere else."""
+    came = urlsplit(request.headers.get("referer", ""))
+    is_form = came.path == "/auth/sign-in" or came.path.startswith("/auth/link/")
+    back = f"{came.path}?{came.query}" if came.query else came.path
+    return back if is_form and back.isprintable() else "/auth/sign-in"
+
+
 def _is_own(request: Request) -> bool:
     """A browser says of which page a form comes."""
     origin = request.headers.get("origin")
@@ -229,6 +238,9 @@ class Door:
         is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
         if is_page and not request.url.path.startswith(_OPEN) and not request.cookies.get(COOKIE):
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            if request.headers.get("sec-fetch-site") == "cross-site":
+                await _html(entry.once_more(wanted))(scope, receive, send)
+                return
             target = request.url_for("sign_in").include_query_params(next=wanted)
             await RedirectResponse(f"{target.path}?{target.query}", 303)(scope, receive, send)
             return

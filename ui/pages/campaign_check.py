@@ -138,9 +138,9 @@ def _costs(found: Preflight) -> None:
 def _test(campaign_id: int) -> None:
     with st.form("wqd-test", border=True):
         phone = st.text_input(_("See it on your own phone first"), placeholder="+966501234567")
-        if st.form_submit_button(_("Send me a test"), icon=":material/phone_iphone:") and phone:
-            if look.tried(lambda: session.client().campaigns.test(campaign_id, to=phone.strip())):
-                st.success(_("The test is on its way. Nobody else gets it."), icon=":material/done:")
+        pressed = st.form_submit_button(_("Send me a test"), icon=":material/phone_iphone:") and bool(phone)
+        if pressed and look.tried(lambda: session.client().campaigns.test(campaign_id, to=phone.strip())):
+            st.success(_("The test is on its way. Nobody else gets it."), icon=":material/done:")
 
 
 def _coming(draft: Draft) -> None:
