@@ -169,6 +169,17 @@ def tried(do: Callable[[], object]) -> bool:
     return False
 
 
+def fresh(name: str) -> str:
+    """The key of a field that `clear` empties: it keeps what was typed until that was taken."""
+    return f"{name}-{st.session_state.get(f'{name}-turn', 0)}"
+
+
+def clear(*names: str) -> None:
+    """From the next drawing on."""
+    for name in names:
+        st.session_state[f"{name}-turn"] = st.session_state.get(f"{name}-turn", 0) + 1
+
+
 def code(text: str) -> Html:
     """Read from left to right wherever it stands."""
     return Html(f'<bdi class="code" dir="ltr">{escape(text)}</bdi>')

@@ -221,3 +221,32 @@ def test_a_question_left_open_is_not_put_about_another_campaign(on_stage: Stage)
     page.query_params["id"] = str(one.id)
     assert "will not get it" not in said(page.run())
     assert client.campaigns.get(other.id).state == "running"
+
+
+def test_what_a_program_said_of_a_draft_stays_as_it_is(on_stage: Stage) -> None:
+    client = on_stage.signed_in()
+    made = client.campaigns.create(
+        "By a program",
+        sender_id=1,
+        template_id=2,
+        tag="vip",
+        purpose="service",
+        variants=[
+            {"name": "short", "weight": 3},
+            {"name": "long", "defaults": {"name": "friend"}},
+        ],
+        canary={"count": 5, "hold_minutes": 30, "max_failed_percent": None, "max_opted_out_percent": 1},
+    )
+    page = on_stage.page("campaign-new", id=made.id)
+    for _step in range(3):
+        page.button(key="wqd-on").click().run()
+    assert page.metric[0].value == "12"
+    walked = client.campaigns.get(made.id)
+    assert (walked.canary, walked.variants, walked.timezone) == (made.canary, made.variants, made.timezone)
+    page.button(key="wqd-step-2").click().run()
+    page.number_input(key="wqd-canary_minutes").set_value(45).run()
+    page.button(key="wqd-on").click().run()
+    changed = client.campaigns.get(made.id)
+    assert changed.variants == made.variants
+    assert made.canary is not None
+    assert changed.canary == made.canary.model_copy(update={"hold_minutes": 45})

@@ -89,3 +89,23 @@ def test_monitoring_says_what_nobody_sends_and_reports_add_up(on_stage: Stage) -
 def test_about_is_for_everybody(on_stage: Stage) -> None:
     for role in ("admin", "viewer"):
         assert "3.0" in said(on_stage.page("about", role=role, language="ar"))
+
+
+def test_what_was_typed_stays_where_it_was_refused(on_stage: Stage) -> None:
+    page = on_stage.page("users")
+    page.text_input[0].set_value("sara at example")
+    page.button[0].click().run()
+    assert page.error
+    assert page.text_input[0].value == "sara at example"
+    page.text_input[0].set_value("lina@example.com")
+    page.button[0].click().run()
+    assert page.text_input[0].value == ""
+    page = on_stage.page("notifications")
+    page.text_area[0].set_value("The till is broken.")
+    next(one for one in page.button if one.label == "Tell everybody").click().run()
+    assert page.error
+    assert page.text_area[0].value == "The till is broken."
+    page.text_input[0].set_value("Till")
+    next(one for one in page.button if one.label == "Tell everybody").click().run()
+    assert page.text_area[0].value == ""
+    assert on_stage.signed_in().notifications.list.page(None, limit=1).data[0].title == "Till"

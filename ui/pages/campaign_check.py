@@ -50,7 +50,7 @@ def _looked(draft: Draft) -> Preflight | None:
 
     def look_now() -> None:
         with st.spinner(_("Looking at everybody in the audience …")):
-            draft.seen = session.client().campaigns.preflight(campaign_draft.save(draft).id)
+            draft.seen = session.client().campaigns.preflight(campaign_draft.save(draft))
 
     draft.seen = None
     if look.tried(look_now):

@@ -13,6 +13,7 @@ from waqtor.campaigns import Campaign, Canary, Preflight
 
 _KEPT = "wq-draft"
 EVERYBODY = 'created > "1970-01-01"'
+_LIMITS = ("max_failed_percent", "max_opted_out_percent", "max_blocked_percent")
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -46,10 +47,16 @@ class Draft:
     quiet_to: time = time(9)
     is_canary: bool = False
     canary_percent: float = 2.0
+    canary_count: int | None = None
+    canary_limits: Mapping[str, Any] = field(default_factory=dict)
     canary_minutes: int = 60
     canary_asks: bool = False
     seen: Preflight | None = None
     """What the last look found; any other step throws it away."""
+    saved: Mapping[str, Any] = field(default_factory=dict)
+    """As the campaign has it. What is as it was is not told again: a program may have said more than the steps show."""
+    has_more: bool = False
+    """It has weights or words of several messages that the steps do not show."""
 
     @property
     def audience(self) -> dict[str, Any]:
@@ -92,7 +99,7 @@ class Draft:
         return {"cron": self.cron, "timezone": self.timezone}
 
     def told(self) -> dict[str, Any]:
-        """All that a saved campaign has of it; the canary keeps the limits that are usual."""
+        """All that a saved campaign has of it."""
         names = (None, *self.others)
         return {
             "name": self.name,
@@ -107,7 +114,8 @@ class Draft:
             "variants": [_variant("ABCDE"[at], template) for at, template in enumerate(names)] if self.others else [],
             "holdout_percent": self.holdout or None,
             "canary": {
-                "percent": self.canary_percent,
+                **self.canary_limits,
+                **({"percent": self.canary_percent} if self.canary_count is None else {"count": self.canary_count}),
                 "hold_minutes": self.canary_minutes,
                 "after_hold": "ask" if self.canary_asks else "go_on",
             }
@@ -133,7 +141,8 @@ def drop() -> None:
     st.session_state.pop(_KEPT, None)
 
 
-def save(draft: Draft) -> Campaign:
+def save(draft: Draft) -> int:
+    """Its id. Only what was said otherwise here is told."""
     told = draft.told()
     campaigns = session.client().campaigns
     if draft.id is None:
@@ -149,7 +158,12 @@ def save(draft: Draft) -> Campaign:
             idempotency_key=draft.key,
         )
         draft.id = made.id
-    return campaigns.change(draft.id, told)
+    if changed := {
+        name: value for name, value in told.items() if name not in draft.saved or draft.saved[name] != value
+    }:
+        campaigns.change(draft.id, changed)
+        draft.saved = told
+    return draft.id
 
 
 def read(campaign: Campaign) -> Draft:
@@ -174,6 +188,11 @@ def read(campaign: Campaign) -> Draft:
     if quiet:
         draft.quiet_from, draft.quiet_to = time.fromisoformat(quiet["from"]), time.fromisoformat(quiet["to"])
     _read_canary(draft, campaign.canary)
+    draft.has_more = any(
+        one.weight != 1 or one.defaults or (at > 0 and one.template_id is None)
+        for at, one in enumerate(campaign.variants)
+    )
+    draft.saved = draft.told()
     return draft
 
 
@@ -181,6 +200,8 @@ def _read_canary(draft: Draft, canary: Canary | None) -> None:
     if canary is not None:
         draft.is_canary = True
         draft.canary_percent = canary.percent or draft.canary_percent
+        draft.canary_count = canary.count
+        draft.canary_limits = canary.model_dump(include=set(_LIMITS))
         draft.canary_minutes = int(canary.hold_minutes)
         draft.canary_asks = canary.after_hold == "ask"
 

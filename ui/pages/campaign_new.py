@@ -235,6 +235,8 @@ def _what(draft: Draft) -> None:
                     "Each person gets one of them, drawn by lot, as many each. Afterwards you see which did better."
                 ),
             )
+            if draft.has_more:
+                st.caption(_("It was given several messages elsewhere. What you choose here takes their place."))
             draft.holdout = st.number_input(
                 _("Percent of the people who get nothing, to compare with"),
                 0.0,
@@ -365,11 +367,16 @@ def _canary(draft: Draft) -> None:
         )
         if draft.is_canary:
             with st.container(horizontal=True):
-                draft.canary_percent = st.number_input(
-                    _("Percent of the people"), 0.5, 50.0, step=0.5, key=_kept(draft, "canary_percent"), width=200
-                )
+                if draft.canary_count is not None:  # as a program said it
+                    draft.canary_count = st.number_input(
+                        _("So many people"), 1, step=1, key=_kept(draft, "canary_count"), width=200
+                    )
+                else:
+                    draft.canary_percent = st.number_input(
+                        _("Percent of the people"), 0.01, 50.0, step=0.5, key=_kept(draft, "canary_percent"), width=200
+                    )
                 draft.canary_minutes = st.number_input(
-                    _("Then wait, in minutes"), 0, 1440, key=_kept(draft, "canary_minutes"), width=200
+                    _("Then wait, in minutes"), 0, 7 * 24 * 60, key=_kept(draft, "canary_minutes"), width=200
                 )
             draft.canary_asks = st.checkbox(
                 _("Wait for my word before it goes on, also when all is well"), key=_kept(draft, "canary_asks")

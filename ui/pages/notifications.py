@@ -132,16 +132,21 @@ def _one(one: Notification) -> None:
 
 
 def _tell() -> None:
+    if page.kept().pop("told", False):
+        st.toast(_("Everybody who signs in sees it."), icon=":material/done:")
     with (
         st.expander(_("Tell the others something"), icon=":material/campaign:"),
-        st.form("tell", clear_on_submit=True, border=False),
+        st.form("tell", border=False),
     ):
         severity = st.selectbox(_("Kind"), list(_WORDS), format_func=lambda name: _(_WORDS[name]), key="tell-kind")
-        title = st.text_input(_("In a few words"), max_chars=200)
-        text = st.text_area(_("More about it, if there is more"), max_chars=2000)
-        if st.form_submit_button(_("Tell everybody"), type="primary"):
-            session.client().notifications.create(severity, title, text)
-            st.toast(_("Everybody who signs in sees it."), icon=":material/done:")
+        title = st.text_input(_("In a few words"), max_chars=200, key=look.fresh("tell-title"))
+        text = st.text_area(_("More about it, if there is more"), max_chars=2000, key=look.fresh("tell-text"))
+        if st.form_submit_button(_("Tell everybody"), type="primary") and look.tried(
+            lambda: session.client().notifications.create(severity, title, text)
+        ):
+            look.clear("tell-title", "tell-text")
+            page.kept()["told"] = True
+            st.rerun()
 
 
 PAGE = Page(

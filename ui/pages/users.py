@@ -36,12 +36,15 @@ def show() -> None:
 def _invite() -> None:
     with (
         st.expander(_("Invite somebody"), icon=":material/person_add:"),
-        st.form("invite", border=False, clear_on_submit=True),
+        st.form("invite", border=False),
     ):
-        email = st.text_input(_("E-mail"), placeholder="noura@example.com")
+        email = st.text_input(_("E-mail"), placeholder="noura@example.com", key=look.fresh("invite-email"))
         role = st.radio(_("Role"), list(_ROLES), index=1, format_func=_role)
-        if st.form_submit_button(_("Make the link"), type="primary"):
-            _keep(email, session.client().users.invite(email, role=role))
+        if st.form_submit_button(_("Make the link"), type="primary") and look.tried(
+            lambda: _keep(email, session.client().users.invite(email, role=role))
+        ):
+            look.clear("invite-email")
+            st.rerun()
     _links()
 
 
