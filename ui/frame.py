@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui import formats, locked, look, page, pictures, session, words
+from ui.markdown import plain
 from ui.page import SECTIONS, Page
 from ui.pages import PAGES
 from ui.words import LANGUAGES, _
@@ -89,7 +90,7 @@ def _bar() -> None:
         elif session.could("notifications.read"):
             _locked_bell()
         icon = None if face else ":material/account_circle:"
-        with st.popover(me.name.split()[0] if me.name else me.email, icon=icon, key="wq-me"):
+        with st.popover(plain(me.name.split()[0] if me.name.strip() else me.email), icon=icon, key="wq-me"):
             if face:
                 st.html(f'<img class="wq-face" alt="{escape(_("Your picture"))}" src="{face}">')
             st.html(

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 
 from ui import formats, page, refusals, session, words
+from ui.markdown import plain
 from ui.words import _, later
 from waqtor import Error, NotReached, NotSignedIn
 
@@ -76,7 +77,7 @@ def leave(path: str) -> None:
 
 def heading(title: str, under: str = "") -> None:
     st.html('<span id="wq-top"></span>')
-    st.title(title, anchor=False)
+    st.title(plain(title), anchor=False)
     if under:
         st.html(f'<p class="wq wq-sub">{escape(under)}</p>')
 
@@ -126,7 +127,7 @@ def problem(error: Error) -> None:
         page.kept()[LOCKED] = area  # its code is asked for below the page: a form cannot stand in a form
         st.info(_("This takes a one-time code. An admin gives you one."), icon=":material/lock:")
         return
-    said = "\n\n".join(filter(None, refusals.told(error)))
+    said = "\n\n".join(plain(one) for one in refusals.told(error) if one)
     number = f"\n\n`{error.request_id}`" if error.request_id else ""
     st.error(f"{said}{number}", icon=":material/error:")
 
@@ -279,7 +280,7 @@ def confirmed(key: str, question: str, *, button: str, of: object = None, is_gra
     if not is_asked(key, of=of):
         return False
     with st.container(border=True):
-        (st.error if is_grave else st.warning)(question, icon=":material/help:")
+        (st.error if is_grave else st.warning)(plain(question), icon=":material/help:")
         with st.container(horizontal=True):
             yes = st.button(button, key=f"{key}-yes", type="primary")
             no = st.button(_("No, go back"), key=f"{key}-no")

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from ui.markdown import plain
 from ui.words import later
 
 SECTIONS = ("", later("Audience"), later("Messages"), later("System"))
@@ -34,10 +35,10 @@ def link(name: str, label: str, *, icon: str | None = None, query: Mapping[str, 
     the page one is on forgets what it asks for with the next click."""
     if name == st.session_state.get(_HERE):
         key = f"to-{name}-{label}-{_texts(query)}"
-        if st.button(label, icon=icon, type="tertiary", key=key):
+        if st.button(plain(label), icon=icon, type="tertiary", key=key):
             go(name, query)  # the whole page: in a part that refreshes by itself a callback would draw that part only
     elif target := _of(name):
-        st.page_link(target, label=label, icon=icon, query_params=_texts(query))
+        st.page_link(target, label=plain(label), icon=icon, query_params=_texts(query))
 
 
 def go(name: str, query: Mapping[str, Any] | None = None) -> None:

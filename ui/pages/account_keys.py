@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from ui import formats, look, session
+from ui.markdown import plain
 from ui.words import _, later
 from waqtor.api_keys import ApiKey, NewApiKey
 
@@ -52,7 +53,7 @@ def _make() -> None:
 
 
 def _shown_once(made: NewApiKey) -> None:
-    st.success(_("The key “{name}” is made. Copy it now: it is shown this once.", name=made.name))
+    st.success(_("The key “{name}” is made. Copy it now: it is shown this once.", name=plain(made.name)))
     st.code(made.key, language=None)
     if st.button(_("I have copied it"), type="primary", key="key-copied"):
         del st.session_state[_MADE]

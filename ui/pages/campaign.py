@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from ui import locked, look, page, session
+from ui.markdown import plain
 from ui.page import Page
 from ui.pages import campaign_live, campaign_people
 from ui.reasons import REASONS, explained
@@ -28,10 +29,12 @@ def show() -> None:
     campaign = session.client().campaigns.get(asked)
     look.way_back("campaigns", _("All campaigns"))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(campaign.name, anchor=False, width="content")
+        st.title(plain(campaign.name), anchor=False, width="content")
         st.html(look.chip(campaign.state), width="content")
     if campaign.state in ("paused", "holding", "cancelled") and campaign.state_reason:
-        st.caption(explained(campaign.state_reason) if campaign.state_reason in REASONS else campaign.state_reason)
+        st.caption(
+            explained(campaign.state_reason) if campaign.state_reason in REASONS else plain(campaign.state_reason)
+        )
     if campaign.state == "draft":
         look.empty(_("Not sent yet"), _("It is a draft."))
         page.link("campaign-new", _("Go on with it"), query={"id": campaign.id})

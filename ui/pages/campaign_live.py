@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 import streamlit as st
 
@@ -170,7 +171,7 @@ def variants(campaign: Campaign) -> None:
         ),
         [
             (
-                look.Html(f"<b>{one.name}</b>{' ' + look.chip('read', _('chosen')) if one.is_winner else ''}"),
+                look.Html(f"<b>{escape(one.name)}</b>{' ' + look.chip('read', _('chosen')) if one.is_winner else ''}"),
                 one.progress.sent,
                 one.progress.delivered,
                 one.progress.read,

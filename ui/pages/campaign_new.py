@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from ui import bubbles, formats, look, page, session, tagging
+from ui.markdown import plain
 from ui.page import Page
 from ui.pages import campaign_check, campaign_draft
 from ui.pages.campaign_draft import DAYS, Draft
@@ -271,11 +272,11 @@ def _bubble(draft: Draft) -> bool:
     first = next((one for one in map(client.contacts.get, sample[:3]) if not one.opted_out), None)
     seen: Preview = client.templates.preview_for(draft.template_id, first.id if first else None)
     if first is not None:
-        st.caption(_("As {name} would read it", name=first.name or first.phone or "–"))
+        st.caption(_("As {name} would read it", name=plain(first.name or first.phone or "–")))
     over = bubbles.card(str(seen.header.get("type", "other"))) if seen.header else ""
     bubbles.show(bubbles.Bubble(seen.text, over=over, heading=seen.heading, buttons=seen.buttons, missing=seen.missing))
     if seen.missing:
-        st.warning(_("Not known of this person: {what}", what=", ".join(seen.missing)), icon=":material/help:")
+        st.warning(_("Not known of this person: {what}", what=plain(", ".join(seen.missing))), icon=":material/help:")
     return not seen.missing
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from ui import bubbles, formats, look, page, pictures, reasons, session
 from ui.bubbles import Bubble
+from ui.markdown import plain
 from ui.words import _
 from waqtor import Chat, Conflict, Invalid, Message, NotFound, Template, TooLarge
 
@@ -51,7 +52,8 @@ def _who(of: Chat) -> None:
             st.html(signs)
         page.link("contacts", _("The person's page"), icon=":material/person:", query={"id": of.contact_id})
     if sender and sender.state != "active":
-        st.warning(_("“{sender}” does not send now: answers wait.", sender=sender.name), icon=":material/pause_circle:")
+        waits = _("“{sender}” does not send now: answers wait.", sender=plain(sender.name))
+        st.warning(waits, icon=":material/pause_circle:")
 
 
 # ---- what was written ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from ui import formats, look, page, reasons, session, tagging
+from ui.markdown import plain
 from ui.words import _, later
 from waqtor import Contact
 from waqtor.contacts import Entry
@@ -143,9 +144,9 @@ def _consent(told: dict[str, Any]) -> None:
     st.html(f'<p class="wq">{look.words_of(_(said) if said else str(told.get("action")))}</p>')
     if wording := told.get("wording"):
         st.html(f'<blockquote class="wq" dir="auto">{look.words_of(str(wording))}</blockquote>')
-    st.caption(_("Source: {source}", source=told.get("source") or "–"))
+    st.caption(_("Source: {source}", source=plain(str(told.get("source") or "–"))))
 
 
 def _why(reason: Any) -> None:
     if reason:
-        st.caption(reasons.explained(str(reason)))
+        st.caption(plain(reasons.explained(str(reason))))

@@ -7,6 +7,7 @@ from datetime import date, datetime, time
 import streamlit as st
 
 from ui import formats, look, page, refusals, session, tagging
+from ui.markdown import plain
 from ui.page import Page
 from ui.words import _, later, n_
 from waqtor import Error, NotSignedIn
@@ -266,7 +267,7 @@ def _going(import_id: int) -> None:
 def _result(one: Import) -> None:
     if one.state == "failed":
         why = (refusals.said(one.reason) or one.reason) if one.reason else _("The file cannot be read.")
-        st.error(why, icon=":material/error:")
+        st.error(plain(why), icon=":material/error:")
     first, second, third = st.columns(3)
     first.metric(_("New people"), formats.number(one.created))
     second.metric(_("Known, brought up to date"), formats.number(one.updated))

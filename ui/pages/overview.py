@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui import formats, look, notices, page, session
+from ui.markdown import plain
 from ui.page import Page
 from ui.pages import campaign_new, sender
 from ui.words import _, later, n_
@@ -125,7 +126,7 @@ def _attention() -> None:
     for one in sorted(found, key=lambda one: one.created_at, reverse=True)[:5]:
         title, text = notices.said(one)
         draw = st.error if one.severity == "problem" else st.warning
-        draw(f"**{title}**  \n{text}")
+        draw(f"**{plain(title)}**  \n{plain(text)}")
     page.link("notifications", _("All notifications"), icon=":material/notifications:")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui import formats, look, session
+from ui.markdown import plain
 from ui.pages import sending_switch
 from ui.words import _, later
 from waqtor import Conflict, Invalid
@@ -48,7 +49,7 @@ def one(of: Sender) -> None:
     if (told := st.session_state.pop("sender-told", None)) is not None:
         st.success(told, icon=":material/check_circle:")
     if of.state != "active":
-        st.warning(why(of), icon=":material/pause_circle:")
+        st.warning(plain(why(of)), icon=":material/pause_circle:")
     _pause(of)
     _health(of)
     if session.may("senders.manage"):
@@ -97,7 +98,7 @@ def _health(of: Sender) -> None:
     if told.ok:
         st.success(_("WhatsApp says that all is well, {when}.", when=formats.ago(at)), icon=":material/check_circle:")
     else:
-        st.error(told.detail or _("WhatsApp does not say that all is well."), icon=":material/error:")
+        st.error(plain(told.detail) or _("WhatsApp does not say that all is well."), icon=":material/error:")
     columns = st.columns(4)
     columns[0].metric(_("Messages left today"), _left(told.budget.messages_left))
     columns[1].metric(

@@ -5,6 +5,7 @@ import secrets
 import streamlit as st
 
 from ui import formats, look, page, session
+from ui.markdown import plain
 from ui.page import Page
 from ui.pages import sender, sending_switch
 from ui.words import _, later
@@ -51,7 +52,7 @@ def _row(one: Sender) -> None:
         pace = _("{rate} messages a second", rate=formats.number(one.rate, digits=2))
         st.html(look.chip(one.state) + sender.quality(one.quality) + look.chip("pace", pace))
         if one.state != "active":
-            st.caption(sender.why(one))
+            st.caption(plain(sender.why(one)))
 
 
 def _add() -> None:
@@ -82,14 +83,14 @@ def _add() -> None:
             waba_id=account_id.strip(),
             access_token=token.strip(),
             app_secret=app_secret.strip(),
-            verify_token=verify_token.strip(),
+            verify_token=plain(verify_token.strip()),
         )
     except (Invalid, Conflict) as error:
         look.problem(error)
         return
     st.session_state.pop("sender-verify", None)
     st.session_state["sender-told"] = _(
-        "Added. Now give Meta the address below, and this verify token: {token}", token=verify_token.strip()
+        "Added. Now give Meta the address below, and this verify token: {token}", token=plain(verify_token.strip())
     )
     page.go("senders", {"id": made.id})
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui import formats, look, session
+from ui.markdown import plain
 from ui.words import _, n_
 from waqtor import Sending
 from waqtor.campaigns import Campaign
@@ -65,5 +66,5 @@ def _state(now: Sending) -> None:
     if now.on:
         st.success(_("Messages may leave. So since {at}.", at=at), icon=":material/check_circle:")
     else:
-        said = f" {_('Reason:')} {now.reason}" if now.reason else ""
+        said = f" {_('Reason:')} {plain(now.reason)}" if now.reason else ""
         st.error(_("All sending is switched off. So since {at}.", at=at) + said, icon=":material/block:")

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from ui import bubbles, formats, look, page, refusals, session, tongues
+from ui.markdown import plain
 from ui.pages import template_header, template_preview
 from ui.words import _, later
 from waqtor import Conflict, Error, Invalid, Template
@@ -166,7 +167,7 @@ def _text(draft: str, body: str, defaults: Mapping[str, str]) -> tuple[str, dict
     try:
         variables = session.client().templates.preview_draft(written).variables if written.strip() else []
     except Invalid as error:
-        st.error(" ".join(filter(None, refusals.told(error))))
+        st.error(plain(" ".join(refusals.told(error))))
         variables = []
     return written, _defaults(draft, variables, defaults)
 

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from ui import refusals, session
+from ui.markdown import plain
 from ui.words import _, later
 from waqtor import Error, Invalid, TooLarge
 
@@ -74,4 +75,4 @@ def _taken(kind: str, file_id: str, name: str, contents: bytes) -> Header | None
 
 
 def _refused(error: Error) -> None:
-    st.error(" ".join(filter(None, refusals.told(error))), icon=":material/error:")
+    st.error(plain(" ".join(refusals.told(error))), icon=":material/error:")

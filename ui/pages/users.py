@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from ui import formats, locked, look, session
+from ui.markdown import plain
 from ui.page import Page
 from ui.pages import protected
 from ui.words import _, later
@@ -100,7 +101,7 @@ def _change(one: User) -> None:
         _("Role"), list(_ROLES), index=list(_ROLES).index(one.role), format_func=_role, key=f"role-{one.id}-{one.role}"
     )
     if role != one.role:
-        question = _("{name} becomes: {role}. It counts from the next click.", name=name, role=_role(role))
+        question = _("{name} becomes: {role}. It counts from the next click.", name=plain(name), role=_role(role))
         st.warning(question, icon=":material/help:")
         if st.button(_("Change the role"), key=f"role-yes-{one.id}", type="primary"):
             users.change(one.id, role=role)
@@ -154,7 +155,7 @@ def _code(one: User, pages: Sequence[str]) -> None:
         )
         makes = st.button(_("Make a code"), key=f"code-make-{one.id}", icon=":material/pin:")
     if makes:
-        st.caption(_("It opens this page for {name}, and for nobody else.", name=one.name or one.email))
+        st.caption(_("It opens this page for {name}, and for nobody else.", name=plain(one.name or one.email)))
         protected.give_code(page, one.id)
 
 

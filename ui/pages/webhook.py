@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from ui import formats, look, page, session
+from ui.markdown import plain
 from ui.pages import webhook_form, webhook_log
 from ui.words import _, n_
 from waqtor import Conflict, Invalid
@@ -101,7 +102,7 @@ def _tested(told: WebhookTest) -> None:
     elif told.status is not None:
         st.error(_("It answered {status}; 2xx would say that it took it.", status=told.status), icon=":material/error:")
     else:
-        st.error(_("No answer: {why}.", why=webhook_log.why_not(told.error)), icon=":material/error:")
+        st.error(_("No answer: {why}.", why=plain(webhook_log.why_not(told.error))), icon=":material/error:")
         if told.detail:
             st.text(told.detail)
     if told.response_body:

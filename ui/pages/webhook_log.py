@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from ui import formats, look, page, session
+from ui.markdown import plain
 from ui.words import _, later
 from waqtor import Conflict
 from waqtor.webhook_endpoints import Attempt, Delivery, Webhook, WholeDelivery
@@ -111,7 +112,7 @@ def one(of: WholeDelivery) -> None:
 def _attempt(tried: Attempt) -> None:
     came = str(tried.status) if tried.status is not None else why_not(tried.error)
     took = "" if tried.took_ms is None else _("{ms} ms", ms=formats.number(tried.took_ms))
-    label = " · ".join(filter(None, (formats.moment(tried.started_at), came, took)))
+    label = " · ".join(filter(None, (formats.moment(tried.started_at), plain(came), took)))
     with st.expander(label):
         if tried.detail:
             st.text(tried.detail)
