@@ -1,12 +1,13 @@
 """Numbers and times as the locale writes them: its digits, its order, the time zone of who looks."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 from babel import Locale
 from babel.dates import format_date, format_time, format_timedelta
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent
 
 from ui import words
 
@@ -36,6 +37,16 @@ def number(value: float, *, digits: int = 0) -> str:
 
 def percent(share: float) -> str:
     return _digits(format_percent(share, format="#,##0.#%", locale=locale(), numbering_system="default"))
+
+
+def money(amount: Decimal, currency: str | None) -> str:
+    shown = number(float(amount), digits=2) if not currency else ""
+    return shown or _digits(format_currency(amount, currency, locale=locale(), numbering_system="default"))
+
+
+def country(code: str) -> str:
+    """Its name; what is no code of a country stays as it is."""
+    return str(locale().territories.get(code, code))
 
 
 def moment(at: datetime | None) -> str:

@@ -1,6 +1,9 @@
 """Chats on the real page: read, answered while that may be, and by a template when it may not."""
 
+from playwright.sync_api import expect
+
 import scenes
+from browsing import Looking
 from core import messages
 from core.content import Text
 from core.models import Sender
@@ -8,11 +11,11 @@ from core.ports import AccountTemplate, Address, Inbound
 from stage import Stage, said
 
 
-async def _says(stage: Stage, sender: Sender, text: str) -> None:
+async def _says(stage: Stage, sender: Sender, text: str, *, phone: str = "+966500000000") -> None:
     platform = stage.server.platform
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        who = [Address("phone", "+966500000000")]
+        who = [Address("phone", phone)]
         inbound = Inbound(f"wamid.{text}", sender.phone_number_id, who, None, Text(body=text), None, now)
         await messages.receive(tx, platform.key, inbound, at=now)
 
@@ -29,6 +32,8 @@ def test_a_chat_is_read_answered_and_later_answered_by_a_template(on_stage: Stag
     assert "Nobody found" in said(page)
     page.text_input(key="chats-sought").set_value("Person").run()
     assert "No chat yet" in said(page)
+    page.toggle(key="chats-unread").set_value(True).run()
+    assert "No chat yet" not in said(page)
     next(one for one in page.button if one.label == "Person 0").click().run()
 
     client = on_stage.signed_in()
@@ -44,7 +49,12 @@ def test_a_chat_is_read_answered_and_later_answered_by_a_template(on_stage: Stag
     assert "✓ sent" in said(page)
     assert [one.content for one in on_stage.connector.effects] == [Text(body="Yes, two of them")]
 
-    assert "unread" not in said(on_stage.page("messages"))
+    page = on_stage.page("messages")
+    assert "unread" not in said(page)
+    page.toggle(key="chats-unread").set_value(True)
+    page.text_input(key="chats-sought").set_value("Person").run()
+    assert "All is read" in said(page)
+    assert "No chat yet" not in said(page)
 
     on_stage.clock.advance(hours=25)  # which ends the sign-in too
     client = on_stage.signed_in("user")
@@ -65,6 +75,21 @@ def test_a_chat_is_read_answered_and_later_answered_by_a_template(on_stage: Stag
     page.button(key="chat-sure-yes").click().run()
     newest = next(iter(client.messages.list(1)))
     assert client.messages.wait(newest.id, every_s=0.02).content["text"] == "Hello Person 0, olives are back"
+
+
+def test_a_chat_that_opens_again_while_one_looks_is_answered_freely(looking: Looking) -> None:
+    stage, platform = looking.stage, looking.stage.server.platform
+    stage.do(scenes.people(platform, 1, start=50))
+    person = next(iter(stage.signed_in("user").contacts.list(filter='name = "Person 50"')))
+    sender = stage.do(scenes.a_sender(platform, name="reopened"))
+    stage.do(_says(stage, sender, "Hello?", phone="+966500000050"))
+    stage.clock.advance(hours=25)
+    with looking.signed_in("user") as page:
+        page.goto(f"/messages?chat={sender.id}-{person.id}")
+        expect(page.get_by_text("Now a template can go")).to_be_visible()
+        stage.do(_says(stage, sender, "Are you there?", phone="+966500000050"))
+        expect(page.get_by_text("You can answer freely until")).to_be_visible()
+        expect(page.get_by_text("Now a template can go")).to_have_count(0)
 
 
 def test_who_may_only_read_sees_no_field(on_stage: Stage) -> None:

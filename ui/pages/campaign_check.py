@@ -123,9 +123,9 @@ def _costs(found: Preflight) -> None:
     st.subheader(_("Cost"), anchor=False)
     rows = [
         (
-            country,
+            _("unknown") if country == "unknown" else formats.country(country),
             cost.recipients,
-            "–" if cost.total is None else look.Html(f'<span class="code">{cost.total:,.2f} {cost.currency}</span>'),
+            "–" if cost.total is None else formats.money(cost.total, cost.currency),
         )
         for country, cost in sorted(found.costs.items(), key=lambda one: -one[1].recipients)
     ]

@@ -29,7 +29,7 @@ def one(chat_id: str) -> None:
         return
     look.heading(of.name or _("somebody without a name"))
     _who(of)
-    _talk(chat_id)
+    _talk(chat_id, may_answer=of.window_until is not None)
     if not session.may("messages.send"):
         st.info(_("You may read chats, but not answer."))
         return
@@ -60,8 +60,11 @@ def _who(of: Chat) -> None:
 
 
 @look.live(_EVERY_S)
-def _talk(chat_id: str) -> None:
+def _talk(chat_id: str, *, may_answer: bool) -> None:
+    """`may_answer`: what the page says below; where the person wrote meanwhile, it has to say otherwise."""
     client = session.client()
+    if (client.chats.get(chat_id).window_until is not None) != may_answer:
+        st.rerun()
     kept = f"chat-older-{chat_id}"
     found = client.chats.messages(chat_id, cursor=st.session_state.get(kept), limit=_A_PAGE)
     with st.container(horizontal=True, horizontal_alignment="center"):
@@ -165,13 +168,14 @@ def _answer(of: Chat, until: datetime) -> None:
 
 def _send(of: Chat, content: dict[str, Any]) -> None:
     """With a key that is kept until it was taken: who presses again after a lost answer does not send twice."""
-    key = st.session_state.setdefault("chat-key", str(uuid.uuid4()))
+    kept = f"chat-key-{of.id}"
+    key = st.session_state.setdefault(kept, str(uuid.uuid4()))
     try:
         session.client().messages.send(of.sender_id, content, contact_id=of.contact_id, idempotency_key=key)
     except (Invalid, Conflict):
-        del st.session_state["chat-key"]
+        del st.session_state[kept]
         raise
-    del st.session_state["chat-key"]
+    del st.session_state[kept]
     st.session_state["chat-turn"] = st.session_state.get("chat-turn", 0) + 1  # what was typed goes with its key
     st.session_state["chat-told"] = _("It is on its way. The ticks say what becomes of it.")
     st.rerun()

@@ -28,7 +28,7 @@ def show() -> None:
         ).strip()
         unread = st.toggle(_("Unread only"), key="chats-unread")
     if sought:
-        _found(sought)
+        _found(sought, unread=unread)
     else:
         _chats(unread)
 
@@ -65,24 +65,27 @@ def _row(one: Chat) -> None:
             st.html(f'<p class="wq wq-line" dir="auto">{ours}<bdi>{bubbles.written(begins)}</bdi></p>')
 
 
-def _found(sought: str) -> None:
-    """People by name; each leads to their chats."""
+def _found(sought: str, *, unread: bool) -> None:
+    """People by name; each leads to their chats, or only to those with something unread."""
     quoted = sought.replace("\\", "\\\\").replace('"', '\\"')
     people = session.client().contacts.list.page(None, filter=f'name contains "{quoted}"', limit=_FOUND).data
     if not people:
         look.empty(_("Nobody found"), _("Try another part of the name."))
-    for person in people:
-        _person(person)
+    shown = [_person(person, unread=unread) for person in people]
+    if people and not any(shown):
+        look.empty(_("All is read"), _("Nobody of this name has written what nobody here has read."))
 
 
-def _person(person: Contact) -> None:
-    chats = session.client().chats.list.page(None, contact_id=person.id, limit=3).data
+def _person(person: Contact, *, unread: bool) -> bool:
+    """Whether there was anything to show."""
+    chats = session.client().chats.list.page(None, contact_id=person.id, unread=unread or None, limit=3).data
     for one in chats:
         _row(one)
-    if not chats:
+    if not chats and not unread:
         with st.container(border=True):
             st.html(f'<b dir="auto">{bubbles.written(person.name or "–")}</b>')
             st.caption(_("No chat yet."))
+    return bool(chats) or not unread
 
 
 PAGE = Page("messages", later("Chats"), ":material/chat:", show, needs="messages.read", section="Messages", is_new=True)

@@ -10,7 +10,7 @@ import streamlit as st
 from ui import bubbles, formats, look, page, refusals, session, tongues
 from ui.markdown import plain
 from ui.pages import template_header, template_preview
-from ui.words import _, later
+from ui.words import _, later, n_
 from waqtor import Conflict, Error, Invalid, Template
 from waqtor.templates import Variant
 
@@ -26,6 +26,7 @@ _STATUSES = {
     "deleted": later("gone at WhatsApp"), "archived": later("archived at WhatsApp"),
 }  # fmt: skip
 _NEW = "new"
+_MOST_CAMPAIGNS = 100
 _NUMBERED = re.compile(r"v\d+")  # as the blanks of a text are called that WhatsApp numbers
 
 
@@ -325,7 +326,11 @@ def _delete(template: Template, variant: Variant | None, draft: str) -> None:
             language=tongues.name(variant.language), name=template.name,
         )
     )  # fmt: skip
-    if not look.confirmed(_key(draft, "sure"), what, button=_("Yes, delete"), is_grave=True):
+    key = _key(draft, "sure")
+    if look.is_asked(key) and (used := _uses(template.id)):
+        what += " " + n_("{count} campaign uses it.", "{count} campaigns use it.", used)
+        what += " " + _("A template that a campaign uses is not deleted as a whole.") if variant is None else ""
+    if not look.confirmed(key, what, button=_("Yes, delete"), is_grave=True):
         return
     try:
         if variant is None:
@@ -339,6 +344,14 @@ def _delete(template: Template, variant: Variant | None, draft: str) -> None:
     st.session_state.pop(f"template-language-{template.id}", None)
     st.session_state.pop(f"template-language-{template.id}-new", None)
     page.go("templates", {"id": template.id} if variant is not None else None)
+
+
+def _uses(template_id: int) -> int:
+    """How many of the newest campaigns, sent or not, have it."""
+    if not session.may("campaigns.read"):
+        return 0
+    newest = session.client().campaigns.list.page(None, order="newest", limit=_MOST_CAMPAIGNS).data
+    return sum(template_id in (one.template_id, *(other.template_id for other in one.variants)) for one in newest)
 
 
 # ---- what is not saved yet ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import bubbles, formats, look, page, session, tongues
+from ui import bubbles, formats, look, page, refusals, session, tongues
 from ui.page import Page
 from ui.pages import template_editor
 from ui.words import _, later, n_
@@ -101,7 +101,10 @@ def _synced() -> None:
         ):
             look.table(
                 [_("Name"), _("Language"), _("Why")],
-                [[one.name, tongues.name(one.language), one.message] for one in told.problems],
+                [
+                    [one.name, tongues.name(one.language), refusals.said(one.message) or one.message]
+                    for one in told.problems
+                ],
             )
 
 
