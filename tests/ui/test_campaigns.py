@@ -4,7 +4,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import scenes
-from core.ports import SendError
+from core import settling
+from core.ports import Ambiguous, SendError
 from core.runs import Run
 from stage import Stage, said
 from waqtor.campaigns import Campaign
@@ -250,3 +251,43 @@ def test_what_a_program_said_of_a_draft_stays_as_it_is(on_stage: Stage) -> None:
     assert changed.variants == made.variants
     assert made.canary is not None
     assert changed.canary == made.canary.model_copy(update={"hold_minutes": 45})
+
+
+def test_a_refusal_to_send_to_the_unknown_again_is_seen_and_success_closes_the_question(on_stage: Stage) -> None:
+    admin = on_stage.signed_in()
+    campaign = admin.campaigns.create("Doubtful", sender_id=1, template_id=2, tag="vip", purpose="service")
+    admin.campaigns.launch(campaign.id)
+    on_stage.connector.answering = lambda _message: Ambiguous("in_doubt")
+    _sent(on_stage, campaign)
+    on_stage.connector.answering = None
+    on_stage.clock.advance(minutes=15)
+    on_stage.do(settling.reconcile(on_stage.server.platform))
+    page = on_stage.page("campaign", role="user", id=campaign.id)
+    user = next(one for one in admin.users.list() if one.role == "user")
+    page.button(key="wqc-unknown").click().run()
+    page.number_input(key=f"wqc-unknown-count-{campaign.id}").set_value(12).run()
+    admin.users.change(user.id, role="viewer")  # in the moment before yes is pressed
+    page.button(key="wqc-unknown-yes").click().run()
+    assert "campaigns.send" in page.error[-1].value
+    assert "Nobody knows whether 12 people got it." in said(page)
+    admin.users.change(user.id, role="user")
+    page.button(key="wqc-unknown-yes").click().run()
+    assert not page.error
+    progress = admin.campaigns.get(campaign.id).progress
+    assert progress is not None
+    assert (progress.queued, progress.unknown) == (12, {})
+    assert "wqc-unknown-ask" not in page.session_state["_kept_here"]
+    admin.campaigns.cancel(campaign.id)
+
+
+def test_costs_are_written_as_the_reader_writes_them(on_stage: Stage) -> None:
+    file = on_stage.server.platform.settings.data_dir / "rates.csv"
+    file.write_text("valid_from,country,category,price,currency\n2026-01-01,SA,marketing,150,USD\n")
+    client = on_stage.signed_in()
+    draft = client.campaigns.create("Priced", sender_id=1, template_id=2, tag="vip", purpose="service")
+    page = on_stage.page("campaign-new", language="ar", id=draft.id)
+    page.session_state["wq-draft"].step = 3
+    shown = said(page.run())
+    assert "المملكة العربية السعودية" in shown
+    assert ("١٬٨٠٠٫٠٠" in shown, "1,800.00" in shown) in ((True, False), (False, True))
+    assert "1,800.00 USD" not in shown

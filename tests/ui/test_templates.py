@@ -73,3 +73,20 @@ def test_who_may_only_look(on_stage: Stage) -> None:
     assert page.text_area[0].disabled
     assert not [one for one in page.button if one.label in ("Save", "Delete")]
     assert "may look at templates" in said(on_stage.page("templates", role="viewer", new=1))
+
+
+def test_who_deletes_a_template_is_told_how_many_campaigns_use_it(on_stage: Stage) -> None:
+    platform = on_stage.server.platform
+    campaign = on_stage.do(scenes.a_campaign(platform, on_stage.do(scenes.a_sender(platform, name="used")), name="U"))
+    page = on_stage.page("templates", id=campaign.template_id)
+    page.button(key=f"template:{campaign.template_id}-en:delete").click().run()
+    assert "1 campaign uses it." in said(page)
+
+
+def test_what_cannot_be_taken_in_is_said_in_arabic(on_stage: Stage) -> None:
+    sender = on_stage.do(scenes.a_sender(on_stage.server.platform, name="synced"))
+    on_stage.connector.account_templates = [AccountTemplate("bare", "en", "utility", "approved", [])]
+    told = on_stage.signed_in().senders.sync_templates(sender.id)
+    page = on_stage.page("templates", language="ar")
+    page.session_state["templates-synced"] = told
+    assert "ليس فيه نص." in said(page.run())
