@@ -40,8 +40,9 @@ def percent(share: float) -> str:
 
 
 def money(amount: Decimal, currency: str | None) -> str:
-    shown = number(float(amount), digits=2) if not currency else ""
-    return shown or _digits(format_currency(amount, currency, locale=locale(), numbering_system="default"))
+    if currency is None:
+        return number(float(amount), digits=2)
+    return _digits(format_currency(amount, currency, locale=locale(), numbering_system="default"))
 
 
 def country(code: str) -> str:

@@ -108,8 +108,13 @@ def test_a_few_first_two_messages_and_each_week_are_kept_with_the_draft(on_stage
     assert made.canary is not None
     assert made.canary.percent == 25
     assert made.quiet_hours == {"from": "21:00", "to": "09:00"}
-    again = on_stage.page("campaign-new", id=made.id)
+    address = dict(page.query_params)
+    again = on_stage.page("campaign-new", **address)  # as after F5
     assert again.text_input(key="wqd-name").value == "Weekly"
+    for _step in range(2):
+        again.button(key="wqd-on").click().run()
+    assert again.segmented_control(key="wqd-when").value == "again"
+    assert again.selectbox(key="wqd-weekday").value == "TUE"
     assert page.subheader[-1].value == "When it is sent"
     page.button(key="wqd-ask").click().run()
     assert "12 people would get this when it is due." in said(page)
@@ -291,3 +296,15 @@ def test_costs_are_written_as_the_reader_writes_them(on_stage: Stage) -> None:
     assert "المملكة العربية السعودية" in shown
     assert ("١٬٨٠٠٫٠٠" in shown, "1,800.00" in shown) in ((True, False), (False, True))
     assert "1,800.00 USD" not in shown
+
+
+@pytest.mark.parametrize(
+    "address", [{"when": "x"}, {"when": "once", "at": "9", "day": "soon", "month_day": "31", "every": "hour"}]
+)
+def test_an_address_that_nobody_wrote_so_is_no_schedule(on_stage: Stage, address: dict[str, str]) -> None:
+    draft = on_stage.signed_in().campaigns.create("Odd", sender_id=1, template_id=2, tag="vip")
+    page = on_stage.page("campaign-new", id=draft.id, **address)
+    page.session_state["wq-draft"].step = 2
+    page.run()
+    assert not page.exception
+    assert page.segmented_control(key="wqd-when").value == ("once" if address["when"] == "once" else "now")

@@ -54,7 +54,7 @@ def _looked(draft: Draft) -> Preflight | None:
 
     draft.seen = None
     if look.tried(look_now):
-        page.stay({"id": draft.id})
+        page.stay({"id": draft.id, **draft.address})
         page.kept()[_LOOKED] = True
     return draft.seen
 

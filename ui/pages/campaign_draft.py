@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -98,6 +99,14 @@ class Draft:
             return {"at": datetime.combine(self.day, self.at), "timezone": self.timezone}
         return {"cron": self.cron, "timezone": self.timezone}
 
+    @property
+    def address(self) -> dict[str, str]:
+        """What the page's address says of when: a campaign has a schedule only once it has one for good."""
+        if self.when == "now":
+            return {}
+        kept = ("day", "at") if self.when == "once" else ("every", "weekday", "month_day", "at", "again")
+        return {"when": self.when, **{name: str(getattr(self, name)) for name in kept}}
+
     def told(self) -> dict[str, Any]:
         """All that a saved campaign has of it."""
         names = (None, *self.others)
@@ -166,7 +175,7 @@ def save(draft: Draft) -> int:
     return draft.id
 
 
-def read(campaign: Campaign) -> Draft:
+def read(campaign: Campaign, address: Mapping[str, str]) -> Draft:
     """Of one that was saved before."""
     audience, quiet = campaign.audience, campaign.quiet_hours
     kind = next((one for one in ("tag", "segment", "filter") if audience.get(one)), "all")
@@ -193,6 +202,7 @@ def read(campaign: Campaign) -> Draft:
         for at, one in enumerate(campaign.variants)
     )
     draft.saved = draft.told()
+    _read_when(draft, address)
     return draft
 
 
@@ -204,6 +214,24 @@ def _read_canary(draft: Draft, canary: Canary | None) -> None:
         draft.canary_limits = canary.model_dump(include=set(_LIMITS))
         draft.canary_minutes = int(canary.hold_minutes)
         draft.canary_asks = canary.after_hold == "ask"
+
+
+def _read_when(draft: Draft, address: Mapping[str, str]) -> None:
+    """What the address lacks, or says as nobody would have written it, stays as it is."""
+    with suppress(ValueError):
+        draft.at = time.fromisoformat(address.get("at", ""))
+    with suppress(ValueError):
+        draft.day = date.fromisoformat(address.get("day", ""))
+    if (day := address.get("month_day", "")).isdecimal() and 1 <= int(day) <= 28:
+        draft.month_day = int(day)
+    draft.when = _one_of(address.get("when"), ("once", "again"), draft.when)
+    draft.every = _one_of(address.get("every"), ("day", "week", "month"), draft.every)
+    draft.weekday = _one_of(address.get("weekday"), DAYS, draft.weekday)
+    draft.again = address.get("again") == "True"
+
+
+def _one_of(said: str | None, known: Sequence[str], otherwise: str) -> str:
+    return said if said in known else otherwise
 
 
 def _text(found: Any) -> str:

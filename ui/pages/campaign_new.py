@@ -76,7 +76,7 @@ def _found() -> Draft | None:
         if campaign.state != "draft":
             page.go("campaign", {"id": asked})
             return None
-        draft = campaign_draft.keep(campaign_draft.read(campaign))
+        draft = campaign_draft.keep(campaign_draft.read(campaign, st.query_params.to_dict()))
     return draft or campaign_draft.keep(Draft(timezone=st.context.timezone or "UTC"))
 
 
