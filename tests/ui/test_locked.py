@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 import scenes
+from browsing import Looking, settled
 from stage import Stage, said
 
 _SCRIPT = """
@@ -99,3 +101,17 @@ def test_who_wants_to_send_gives_the_code_below_the_last_step(on_stage: Stage) -
 def test_the_overview_says_nothing_of_notifications_that_it_may_not_see(on_stage: Stage) -> None:
     on_stage.signed_in().protected_pages.protect("notifications")
     assert "All is well" not in said(_guarded(on_stage, "overview"))
+
+
+def test_the_bell_is_there_without_a_number_and_leads_to_where_the_code_is_given(looking: Looking) -> None:
+    pages = looking.stage.signed_in().protected_pages
+    pages.protect("notifications")
+    with looking.signed_in("user") as page:
+        page.goto("/campaigns")
+        expect(settled(page).get_by_role("heading", level=1)).to_have_text("Campaigns")
+        expect(page.get_by_test_id("stAlert")).to_have_count(0)
+        page.locator(".st-key-wq-bell button").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("This page is locked")
+        page.locator(".st-key-code-notifications-digits input").fill(pages.issue_code("notifications").code)
+        page.locator(".st-key-code-notifications-open button").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Notifications")

@@ -231,7 +231,7 @@ def _read_when(draft: Draft, address: Mapping[str, str]) -> None:
 
 
 def _one_of(said: str | None, known: Sequence[str], otherwise: str) -> str:
-    return said if said in known else otherwise
+    return said if said is not None and said in known else otherwise
 
 
 def _text(found: Any) -> str:
