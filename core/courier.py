@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from core import bus, deliveries, delivery_claims, delivery_settling, webhooks
 from core.bootstrap import Platform
+from core.database import is_passing
 from core.deliveries import CHANNEL, INTERRUPTED, LEASE_S, NOT_BEGUN
 from core.delivery_claims import Due, Parcel, Room
 from core.delivery_settling import Outcome
@@ -154,17 +155,23 @@ class Courier:
         room = self._room([one for one in self._due if one.at <= now - self._overdue])
         parcels: list[Parcel] = []
         if outcomes or room:
-            async with platform.database.transaction() as tx:
-                now = await platform.clock.now(tx)
-                held = await delivery_settling.settle(tx, outcomes, now=now)
-                if room:
-                    due_by, holder = now - self._overdue, self._holder.id
-                    parcels = await delivery_claims.claim(
-                        tx, platform, room, held=held, now=now, due_by=due_by, holder=holder
-                    )
-            del self._outcomes[: len(outcomes)]
-            for one in outcomes:
-                self._learn(one)
+            try:
+                async with platform.database.transaction() as tx:
+                    now = await platform.clock.now(tx)
+                    held = await delivery_settling.settle(tx, outcomes, now=now)
+                    if room:
+                        due_by, holder = now - self._overdue, self._holder.id
+                        parcels = await delivery_claims.claim(
+                            tx, platform, room, held=held, now=now, due_by=due_by, holder=holder
+                        )
+            except Exception as error:
+                if is_passing(error) or not outcomes:
+                    raise
+                # One of them may be why, and is not to keep the others.
+                logger.exception("courier_settles_each count=%s", len(outcomes))
+                self._settled(outcomes, left=await delivery_settling.settle_each(platform, outcomes))
+                return 0.0
+            self._settled(outcomes)
         if not parcels or len(parcels) < sum(one.some for one in room.values()):
             self._due_now = None
         for parcel in parcels:
@@ -178,6 +185,12 @@ class Courier:
         # What is due and finds no room waits for a flight to end, which wakes this; or for another process.
         later = [(one.at - now + self._overdue).total_seconds() for one in self._due]
         return max(min((wait_s for wait_s in later if wait_s > 0), default=_LOOK_S), 0.02)
+
+    def _settled(self, outcomes: Sequence[Outcome], *, left: Sequence[Outcome] = ()) -> None:
+        self._outcomes[: len(outcomes)] = left
+        for one in outcomes:
+            if one not in left:
+                self._learn(one)
 
     async def _look(self, begun: float) -> datetime:
         """What is due, and the database's time. While all that is taken was there to be taken, not each time."""
@@ -280,11 +293,16 @@ class Courier:
                 lost = Outcome(parcel.delivery_id, parcel.webhook_id, parcel.number, error=INTERRUPTED)
                 self._outcomes.append(lost)
         if self._outcomes:
+            left: Sequence[Outcome] = self._outcomes
             try:
                 async with self._platform.database.transaction() as tx:
                     await delivery_settling.settle(tx, self._outcomes, now=await self._platform.clock.now(tx))
-            except Exception:  # noqa: BLE001  the database is away; their leases lapse
-                logger.warning("courier_ended_unsettled count=%s", len(self._outcomes))
+                left = ()
+            except Exception as error:  # noqa: BLE001  what is left by it has leases, which lapse
+                if not is_passing(error):
+                    left = await delivery_settling.settle_each(self._platform, self._outcomes)
+            if left:
+                logger.warning("courier_ended_unsettled count=%s", len(left))
 
 
 async def post(poster: Poster, parcel: Parcel) -> Outcome:

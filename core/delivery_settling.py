@@ -1,5 +1,6 @@
 """Writes down what came of attempts, and what follows from it for the delivery and for its endpoint."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +9,8 @@ from typing import Any
 from sqlalchemy import select, text, update
 
 from core import bulk, notices, notifications, webhook_health, webhooks
-from core.database import Tx, is_postgres
+from core.bootstrap import Platform
+from core.database import Tx, is_passing, is_postgres
 from core.deliveries import DELIVERED, EXHAUSTED, FAILED, GONE, INTERRUPTED, NOT_BEGUN, SENDING, TEST_FAILED, WAITING
 from core.delivery_rows import FAILING
 from core.events import WebhookMoved, publish
@@ -20,6 +22,8 @@ _KEPT_VALUE = 1_000
 _KEPT_DETAIL = 300
 _ABOUT_TELLING = ("webhook.", "notification.")
 """That one of these was given up is not told: two endpoints that fail would tell each other for ever."""
+_BAD_ANSWER = "bad_answer"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,25 @@ async def settle(tx: Tx, outcomes: Sequence[Outcome], *, now: datetime) -> Mappi
     for webhook, what, way in sorted(told, key=lambda one: not _ends(one[1], one[2])):
         await _tell(tx, webhook, what, way, now=now)
     return endpoints
+
+
+async def settle_each(platform: Platform, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Each in a transaction of its own, for when together they fail: an answer that cannot be written down is a bad
+    one, and keeps no other. Returns those that another try may settle, since the database was away."""
+    left: list[Outcome] = []
+    for one in outcomes:
+        bad = Outcome(one.delivery_id, one.webhook_id, one.number, error=_BAD_ANSWER)
+        for said in (one, bad):
+            try:
+                async with platform.database.transaction() as tx:
+                    await settle(tx, [said], now=await platform.clock.now(tx))
+                break
+            except Exception as error:  # whatever a receiver's answer does here
+                if is_passing(error):
+                    left.append(one)
+                    break
+                logger.exception("outcome_unsettled delivery=%s", one.delivery_id)  # and if twice, its lease lapses
+    return left
 
 
 async def _rows(tx: Tx, ids: Collection[int]) -> Mapping[int, _Row]:

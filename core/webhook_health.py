@@ -58,7 +58,7 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of numbers that no date has
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         wait = (moment - now).total_seconds()

@@ -8,6 +8,7 @@ from core import (
     campaigns,
     contacts,
     courier,
+    delivery_rows,
     media,
     messages,
     outbox,
@@ -27,6 +28,7 @@ from core.media_files import Part
 from core.models import Campaign, MediaFile, Message, Sender, Webhook
 from core.outgoing import Wanted
 from core.ports import Accepted, Connector, Outgoing, Poster
+from core.webhook_events import Fact
 from fakes import FakeClock, FakeConnector
 
 
@@ -145,6 +147,19 @@ async def a_webhook(platform: Platform, url: str = "https://example.com/hooks", 
         at = await platform.clock.now(tx)
         values = {"url": url, "events": ["*"], **values}
         return (await webhooks.create(tx, platform.key, platform.settings.webhook_rules, values, at=at)).webhook
+
+
+async def told(platform: Platform, webhook: Webhook, *contacts: int, count: int = 1) -> None:
+    """The endpoint, that they opted out, as the events of these transactions would."""
+    facts = [
+        Fact("contact.opted_out", {"contact_id": one, "source": "x"}, contact_id=one, chat=f"1:{one}")
+        for _ in range(count)
+        for one in contacts
+    ]
+    async with platform.database.transaction() as tx:
+        at = await platform.clock.now(tx)
+        rows = [delivery_rows.row(webhook.id, fact, in_order=webhook.is_ordered) for fact in facts]
+        await delivery_rows.insert(tx, rows, at=at)
 
 
 async def couriered(platform: Platform, poster: Poster) -> int:

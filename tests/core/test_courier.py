@@ -8,28 +8,14 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 import scenes
-from core import courier, delivery_claims, delivery_rows, delivery_settling, webhooks
+from core import courier, delivery_claims, delivery_settling, webhooks
 from core.bootstrap import Platform
 from core.courier import Courier
 from core.delivery_claims import Room
 from core.delivery_settling import Outcome
 from core.models import Delivery, DeliveryAttempt, Notification, Webhook
 from core.ports import Letter, Posted, PostError
-from core.webhook_events import Fact
 from fakes import FakeClock, FakePoster
-
-
-async def _tell(platform: Platform, webhook: Webhook, *contacts: int, count: int = 1) -> None:
-    """That they opted out, as the events of these transactions would."""
-    facts = [
-        Fact("contact.opted_out", {"contact_id": one, "source": "x"}, contact_id=one, chat=f"1:{one}")
-        for _ in range(count)
-        for one in contacts
-    ]
-    async with platform.database.transaction() as tx:
-        at = await platform.clock.now(tx)
-        rows = [delivery_rows.row(webhook.id, fact, in_order=webhook.is_ordered) for fact in facts]
-        await delivery_rows.insert(tx, rows, at=at)
 
 
 async def _rows(platform: Platform, webhook: Webhook | None = None) -> Sequence[Delivery]:
@@ -57,7 +43,7 @@ async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 async def test_ten_attempts_over_75_hours_with_one_id_and_one_body(platform: Platform, clock: FakeClock) -> None:
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], signs_v2=True, headers={"X-Mine": "1"})
-    await _tell(platform, webhook, 7)
+    await scenes.told(platform, webhook, 7)
     poster = _answers(500)
     waits = []
     for _ in range(10):
@@ -84,7 +70,7 @@ async def test_ten_attempts_over_75_hours_with_one_id_and_one_body(platform: Pla
 
 async def test_what_the_receiver_says_is_done(platform: Platform, clock: FakeClock) -> None:
     later = await scenes.a_webhook(platform, events=["contact.opted_out"], schedule=[1])
-    await _tell(platform, later, 1)
+    await scenes.told(platform, later, 1)
     await scenes.couriered(platform, _answers(503, **{"retry-after": "7200"}))
     clock.advance(seconds=7100)
     assert await scenes.couriered(platform, FakePoster()) == 0
@@ -92,11 +78,11 @@ async def test_what_the_receiver_says_is_done(platform: Platform, clock: FakeClo
     assert await scenes.couriered(platform, FakePoster()) == 1
     assert [row.state for row in await _rows(platform)] == ["delivered"]
     gone = await scenes.a_webhook(platform, events=["contact.opted_out"])
-    await _tell(platform, gone, 1, count=1)
+    await scenes.told(platform, gone, 1, count=1)
     await scenes.couriered(platform, _answers(410))
     assert not (await _webhook(platform, gone)).is_enabled
     assert [(row.state, row.reason) for row in await _rows(platform, gone)] == [("failed", "gone")]
-    await _tell(platform, gone, 2)
+    await scenes.told(platform, gone, 2)
     assert await scenes.couriered(platform, FakePoster()) == 0, "it waits until somebody enables the endpoint"
     async with platform.database.transaction() as tx:
         assert (await tx.execute(select(Notification.wording))).scalars().all() == ["webhook.disabled.gone"]
@@ -112,7 +98,7 @@ async def test_what_is_given_up_is_told_once_an_hour_and_never_of_that_telling(
         await scenes.a_webhook(platform, f"https://example.com/{one}", events=["*"], schedule=[]) for one in "ab"
     ]
     for _ in range(2):
-        await _tell(platform, first, 1, 2, 3)
+        await scenes.told(platform, first, 1, 2, 3)
         await scenes.couriered(platform, _answers(500))
     clock.advance(hours=1)
     await scenes.couriered(platform, _answers(500))
@@ -121,7 +107,7 @@ async def test_what_is_given_up_is_told_once_an_hour_and_never_of_that_telling(
     async with platform.database.reading() as tx:
         of = (await tx.execute(select(Notification.about).where(Notification.kind == "webhook.exhausted"))).scalars()
         assert list(of) == [f"webhook:{first.id}"]
-    await _tell(platform, first, 4)
+    await scenes.told(platform, first, 4)
     await scenes.couriered(platform, _answers(500))
     assert sum(row.type == "webhook.exhausted" for row in await _rows(platform)) == 2
     assert {row.state for row in await _rows(platform)} == {"failed"}
@@ -132,7 +118,7 @@ async def test_five_days_without_a_success_disable_and_any_success_resets(platfo
 
     async def days(days: float, poster: FakePoster) -> None:
         for _ in range(int(days * 2)):
-            await _tell(platform, webhook, 1)
+            await scenes.told(platform, webhook, 1)
             await scenes.couriered(platform, poster)
             clock.advance(hours=12, seconds=1)
 
@@ -150,14 +136,14 @@ async def test_five_days_without_a_success_disable_and_any_success_resets(platfo
     async with platform.database.reading() as tx:
         told = (await tx.execute(select(Notification.wording).order_by(Notification.id.desc()))).scalars().all()
     assert [one for one in told if one != "webhook.exhausted"][:2] == ["webhook.disabled", "webhook.failing"]
-    await _tell(platform, webhook, 5)
+    await scenes.told(platform, webhook, 5)
     assert await scenes.couriered(platform, bad) == 0
     async with platform.database.transaction() as tx:
         await webhooks.enable(tx, webhook.id, at=await platform.clock.now(tx))
     assert await scenes.couriered(platform, FakePoster()) == 1, "what happened meanwhile was kept for it"
     once = await scenes.a_webhook(platform, url="https://example.com/rare", events=["contact.opted_out"], schedule=[])
     for _ in range(3):
-        await _tell(platform, once, 1)
+        await scenes.told(platform, once, 1)
         await scenes.couriered(platform, bad)
         clock.advance(days=6)
     assert (await _webhook(platform, once)).is_enabled, "failures that are far apart are no failing endpoint"
@@ -170,8 +156,8 @@ async def test_a_hanging_endpoint_keeps_nobody_waiting_and_gets_a_rest(platform:
     ]
     healthy = await scenes.a_webhook(platform, events=["contact.opted_out"], concurrency=4)
     for webhook in dead:
-        await _tell(platform, webhook, 1, count=20)
-    await _tell(platform, healthy, 1, count=20)
+        await scenes.told(platform, webhook, 1, count=20)
+    await scenes.told(platform, healthy, 1, count=20)
     poster = FakePoster(lambda letter: PostError("timeout") if "dead" in letter.url else Posted(200, {}, b"", 0.0))
     poster.held = {webhook.url: asyncio.Event() for webhook in dead}
     runner = asyncio.create_task(Courier(platform, poster).run())
@@ -202,7 +188,7 @@ async def test_a_hanging_endpoint_keeps_nobody_waiting_and_gets_a_rest(platform:
 
 async def test_limits_of_an_endpoint_hold(platform: Platform, clock: FakeClock) -> None:
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], rate=5, concurrency=2)
-    await _tell(platform, webhook, 1, count=30)
+    await scenes.told(platform, webhook, 1, count=30)
     poster = FakePoster()
     made = await scenes.couriered(platform, poster)
     assert 5 <= made < 20
@@ -213,7 +199,7 @@ async def test_limits_of_an_endpoint_hold(platform: Platform, clock: FakeClock) 
 
 async def test_the_order_of_a_chat_is_kept_for_who_asks(platform: Platform, clock: FakeClock) -> None:
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], is_ordered=True, schedule=[5, 5])
-    await _tell(platform, webhook, 1, 2, count=5)
+    await scenes.told(platform, webhook, 1, 2, count=5)
     first = (await _rows(platform))[0]
     refused = {first.event_id}
 
@@ -233,7 +219,7 @@ async def test_the_order_of_a_chat_is_kept_for_who_asks(platform: Platform, cloc
     for key in ("1:1", "1:2"):
         theirs = [row.event_id for row in rows if row.order_key == key]
         assert [one for one in dict.fromkeys(arrived) if one in theirs] == theirs
-    await _tell(platform, webhook, 1, count=3)
+    await scenes.told(platform, webhook, 1, count=3)
     refused.add((await _rows(platform))[-3].event_id)
     for _ in range(4):
         await scenes.couriered(platform, poster)
@@ -245,7 +231,7 @@ async def test_what_a_dead_process_had_is_taken_again_and_two_never_have_one(
     platform: Platform, clock: FakeClock
 ) -> None:
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], concurrency=50)
-    await _tell(platform, webhook, *range(1, 101))
+    await scenes.told(platform, webhook, *range(1, 101))
     poster = FakePoster()
     poster.held = {webhook.url: asyncio.Event()}
     dies = asyncio.create_task(Courier(platform, poster).run())
@@ -278,7 +264,7 @@ async def test_failures_of_one_moment_are_one_and_the_endpoint_recovers_at_once(
 ) -> None:
     """What was under way when an endpoint broke says nothing that the first of it did not say."""
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], concurrency=50, schedule=[1.0] * 10)
-    await _tell(platform, webhook, 1, count=60)
+    await scenes.told(platform, webhook, 1, count=60)
     is_down = asyncio.Event()
     poster = FakePoster(lambda _: PostError("timeout") if is_down.is_set() else Posted(200, {}, b"", 0.0))
     runner = asyncio.create_task(Courier(platform, poster).run())
@@ -288,7 +274,7 @@ async def test_failures_of_one_moment_are_one_and_the_endpoint_recovers_at_once(
 
     await _until(all_is_told)
     poster.held = {webhook.url: asyncio.Event()}
-    await _tell(platform, webhook, 2, count=60)
+    await scenes.told(platform, webhook, 2, count=60)
 
     async def many_are_under_way() -> bool:
         return all(row.state in ("sending", "delivered") for row in await _rows(platform))
@@ -326,7 +312,7 @@ async def test_two_couriers_stop_endpoints_at_once(platform: Platform) -> None:
         for failing, gone in ((hooks[0], hooks[1]), (hooks[2], hooks[3])):
             theirs = []
             for webhook, status in ((failing, 500), (gone, 410)):
-                await _tell(platform, webhook, 1)
+                await scenes.told(platform, webhook, 1)
                 async with platform.database.transaction() as tx:
                     now = await platform.clock.now(tx)
                     await webhooks.enable(tx, webhook.id, at=now)
