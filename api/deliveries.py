@@ -183,7 +183,7 @@ async def cancel_replay(replay_id: Id, tx: Tx, now: Now) -> ReplayOut:
     return ReplayOut.model_validate(await replays.cancel(tx, replay_id, at=now))
 
 
-@asking.post("/{webhook_id}/test", dependencies=MANAGE, responses=documented(404))
+@asking.post("/{webhook_id}/test", dependencies=MANAGE, responses=documented(404, 409))
 async def test_webhook(webhook_id: Id, request: Request, platform: PlatformDep) -> TestOut:
     """Post a `webhook.test` now, by the very way of all others, and tell what came back. It takes as long as the
     receiver takes, 15 seconds at most. Also of an endpoint that is disabled; a failure does not count against it."""

@@ -45,7 +45,9 @@ class WebhookV2In(_Given):
         default=None, examples=[["message_received"]]
     )
     secret: Annotated[Str, Field(max_length=200)] | None = Field(
-        default=None, description="Any text. One that begins with *** is the mask that was shown: nothing is changed."
+        default=None,
+        description="Any text; behind `whsec_`, base64. One that begins with *** is the mask that was shown: nothing "
+        "is changed.",
     )
     enabled: bool | None = None
     retryAttempts: Annotated[int, Field(ge=0, le=20)] | None = Field(  # noqa: N815  # the wire's name
@@ -235,7 +237,7 @@ async def delete_webhook_v2(webhook_id: str, tx: Tx, now: Now) -> WebhookDoneV2:
     return WebhookDoneV2(message="Webhook deleted successfully")
 
 
-@asking.post("/{webhook_id}/test", dependencies=MANAGE, response_model_exclude_none=True, responses=flatly(404))
+@asking.post("/{webhook_id}/test", dependencies=MANAGE, response_model_exclude_none=True, responses=flatly(404, 409))
 async def test_webhook_v2(webhook_id: str, request: Request, platform: PlatformDep, tx: Tx) -> WebhookTestedV2:
     """Post a test now. Unlike 2.3.0 it says whether the receiver took it."""
     told = await tested(request, platform, (await _known(tx, webhook_id)).id)

@@ -15,6 +15,7 @@ from core import bulk, webhook_bodies, webhook_secrets, webhook_signing
 from core.bootstrap import Platform
 from core.database import Tx, is_postgres
 from core.deliveries import FAILED, INTERRUPTED, LEASE_S, SENDING, UNWRITABLE, WAITING
+from core.errors import Conflict, MasterKeyWrong
 from core.models import Delivery, DeliveryAttempt, Webhook
 from core.ports import Letter
 from core.webhook_bodies import Wanted
@@ -34,6 +35,7 @@ _COLUMNS = (
 )
 _AHEAD = 4  # rows looked at for each that may leave: some wait for the one before them
 _BURST_S = 1.0
+_UNSIGNED_REST_S = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -237,8 +239,10 @@ async def _first_of(tx: Tx, webhook_id: int, keys: set[str]) -> Mapping[str, int
 async def commit_to_one(tx: Tx, platform: Platform, delivery_id: int, webhook: Webhook, *, now: datetime) -> Parcel:
     """The same, of one that nobody else can have."""
     row = (await tx.execute(select(*_COLUMNS).where(Delivery.id == delivery_id))).one()
-    (parcel,) = await commit_to(tx, platform, [(row, webhook)], now=now)
-    return parcel
+    parcels = await commit_to(tx, platform, [(row, webhook)], now=now)
+    if not parcels:
+        raise Conflict("Nothing can be signed for this endpoint.", hint="Give it a new secret: rotate, no overlap.")
+    return parcels[0]
 
 
 async def commit_to(
@@ -254,7 +258,7 @@ async def commit_to(
     if not chosen:
         return []
     written = await _written(tx, [(row, webhook) for row, webhook in chosen if row.body is None])
-    opened: dict[int, tuple[list[bytes], dict[str, str]]] = {}
+    opened: dict[int, _Opened | None] = {}
     parcels, attempts, unwritable = [], [], []
     for row, webhook in chosen:
         body = row.body or written.get(row.id)
@@ -262,9 +266,10 @@ async def commit_to(
             unwritable.append(row.id)
             continue
         if webhook.id not in opened:
-            secrets = webhook_secrets.in_force(platform.key, webhook, at=now)
-            opened[webhook.id] = secrets, webhook_secrets.own_headers(platform.key, webhook)
-        secrets, own = opened[webhook.id]
+            opened[webhook.id] = _opened(platform, webhook, now=now)
+        if (known := opened[webhook.id]) is None:
+            continue
+        secrets, own = known
         signed = webhook_signing.headers(
             row.event_id, row.type, int(now.timestamp()), body, secrets, v2=webhook.signs_v2
         )
@@ -280,6 +285,22 @@ async def commit_to(
     await _take(tx, [(one.delivery_id, written.get(one.delivery_id)) for one in parcels], now=now, holder=holder)
     await _note(tx, attempts, now=now)
     return parcels
+
+
+_Opened = tuple[list[bytes], dict[str, str]]
+
+
+def _opened(platform: Platform, webhook: Webhook, *, now: datetime) -> _Opened | None:
+    """What signs for it, and its own headers. None where they cannot be opened, or do not sign: what is to be told
+    there waits, until another secret or the right master key is there; nobody else waits for that."""
+    try:
+        secrets = webhook_secrets.in_force(platform.key, webhook, at=now)
+        webhook_signing.check_all(secrets)
+        return secrets, webhook_secrets.own_headers(platform.key, webhook)
+    except (MasterKeyWrong, ValueError, KeyError, TypeError) as error:
+        webhook.paused_until = now + timedelta(seconds=_UNSIGNED_REST_S)
+        logger.error("webhook_unsigned webhook=%s why=%s", webhook.id, type(error).__name__)
+        return None
 
 
 async def _take(tx: Tx, some: Sequence[tuple[int, bytes | None]], *, now: datetime, holder: int | None) -> None:

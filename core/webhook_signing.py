@@ -73,6 +73,13 @@ def check(secret: str) -> None:
         )
 
 
+def check_all(secrets: Sequence[bytes]) -> None:
+    """Raises `ValueError` where `headers` could not sign with one of them."""
+    for secret in (one.decode() for one in secrets):
+        if secret.startswith((SHARED, PRIVATE)):
+            _signature(secret, b"")
+
+
 def headers(
     event_id: str, event_type: str, timestamp: int, body: bytes, secrets: Sequence[bytes], *, v2: bool
 ) -> dict[str, str]:

@@ -16,7 +16,7 @@ from core.events import WebhookMoved, publish
 from core.keys import MasterKey
 from core.models import EventLog, Webhook
 from core.webhook_addresses import Rules
-from core.webhook_signing import Scheme
+from core.webhook_signing import PRIVATE, SHARED, Scheme
 from core.webhook_signing import check as check_secret
 
 CONCURRENCY = 10
@@ -54,12 +54,11 @@ async def create(
     at: datetime,
 ) -> Created:
     """`values` as for `change`; `url` and `events` are needed. `any_secret`: one of a receiver of 2.3.0, which has no
-    form. From the commit on it is told of every event that is committed after it."""
+    form unless it bears a mark of ours. From the commit on it is told of every event that is committed after it."""
     known = (await tx.execute(select(Webhook.id).limit(_MOST))).scalars().all()
     if len(known) >= _MOST:
         raise Conflict(f"There are {_MOST} endpoints already.", hint="Remove those that nobody needs.")
-    if secret is not None and not any_secret:
-        check_secret(secret)
+    _check_secret(secret, any_secret=any_secret)
     secrets, shown = webhook_secrets.with_new([], "v1", secret, overlap=timedelta(), at=at)
     told = [shown]
     if v1a:
@@ -84,6 +83,12 @@ async def create(
     await tx.flush()
     await _moved(tx, webhook, "created", at=at)
     return Created(webhook, told)
+
+
+def _check_secret(secret: str | None, *, any_secret: bool) -> None:
+    """What bears a mark signs by it, wherever it came from."""
+    if secret is not None and (not any_secret or secret.startswith((SHARED, PRIVATE))):
+        check_secret(secret)
 
 
 async def get(tx: Tx, webhook_id: int, *, lock: bool = False) -> Webhook:
@@ -123,8 +128,7 @@ async def rotate(
     at: datetime,
 ) -> Created:
     """A new secret. Deliveries are signed with the old ones too, until `overlap` is over."""
-    if secret is not None and not any_secret:
-        check_secret(secret)
+    _check_secret(secret, any_secret=any_secret)
     webhook = await get(tx, webhook_id, lock=True)
     secrets, shown = webhook_secrets.with_new(
         webhook_secrets.opened(key, webhook), scheme, secret, overlap=overlap, at=at

@@ -152,6 +152,9 @@ async def test_an_endpoint_as_2_3_0_had_it(api: httpx.AsyncClient, server: Serve
         assert (answer.status_code, answer.json()["error"]) == (404, "Webhook not found")
 
 
+_NO_BASE64 = "The secret is not base64 behind its mark."
+
+
 async def test_what_2_3_0_refused_is_refused_in_its_words(api: httpx.AsyncClient) -> None:
     for body, words in (
         ({}, "URL is required"),
@@ -160,12 +163,18 @@ async def test_what_2_3_0_refused_is_refused_in_its_words(api: httpx.AsyncClient
         ({"url": URL, "events": ["message_sent"], "secret": "***cret"}, "Secret is required for HMAC signing"),
         ({"url": "https://localhost./", "events": ["message_sent"], "secret": "s"}, None),
         ({"url": URL, "events": ["message_flown"], "secret": "s"}, None),
+        ({"url": URL, "events": ["message_sent"], "secret": "whsec_my-secret"}, _NO_BASE64),
+        ({"url": URL, "events": ["message_sent"], "secret": "whsk_c2hvcnQ="}, "An Ed25519 key has 32 bytes."),
     ):
         answer = await api.post("/api/webhooks", json=body)
         if words is None and answer.status_code == 201:
             continue  # a name is judged when it is connected to
         assert (answer.status_code, answer.json()["success"]) == (400, False)
         assert words is None or answer.json()["error"] == words
+    asked = {"url": URL, "events": ["message_sent"], "secret": "a text of theirs"}
+    made = (await api.post("/api/webhooks", json=asked)).json()["data"]
+    refused = await api.put(f"/api/webhooks/{made['id']}", json={"secret": "whsec_my-secret"})
+    assert (refused.status_code, refused.json()["error"]) == (400, _NO_BASE64)
 
 
 async def _secret(server: Server) -> str:
