@@ -16,24 +16,19 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import bus, deliveries, delivery_claims, delivery_settling, webhooks
+from core import bus, deliveries, delivery_claims, delivery_settling, delivery_shares, webhooks
 from core.bootstrap import Platform
 from core.database import is_passing
 from core.deliveries import CHANNEL, INTERRUPTED, LEASE_S, NOT_BEGUN
 from core.delivery_claims import Due, Parcel, Room
 from core.delivery_settling import Outcome
+from core.delivery_shares import Standing
 from core.holders import Holder
 from core.models import DeliveryAttempt
 from core.ports import Poster, PostError
 
-_AT_ONCE = 512
-_AT_ONCE_OF_ONE = _AT_ONCE // 2
-_AT_ONCE_UNPROVEN = 128  # the rest is for endpoints whose last answer was a success
-_KEPT_FOR_UNPROVEN = 16
 _FIRST = 2  # an endpoint begins with so many at once; each success doubles it, up to its own limit
-_MOST_IN_A_TURN = 256
-_QUICK_S = 0.5
-_TIMES = 8  # so often its limit is committed to, of an endpoint that answered within that
+_MOST_ALLOWED = 512
 _GATHER_S = 0.01  # a turn costs nearly the same for one answer as for many
 _LOOK_S = 1.0
 _LOOK_BUSY_S = 0.05
@@ -47,8 +42,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Flight:
+    """`begun` is when it was committed to, `left` when it got its place on the wire."""
+
     parcel: Parcel
     begun: float
+    left: float = 0.0
     task: "asyncio.Task[None] | None" = None
 
 
@@ -203,30 +201,34 @@ class Courier:
         return now
 
     def _room(self, due: Sequence[Due]) -> Mapping[int, Room]:
-        """How many of each may be committed to now. Whoever has fewest under way comes first."""
-        under_way = Counter(flight.parcel.webhook_id for flight in self._flights.values())
-        free = min(_AT_ONCE - len(self._flights), _MOST_IN_A_TURN)
-        proven = {one.webhook_id for one in due if one.is_proven}
-        unproven = sum(number for one, number in under_way.items() if one not in proven)
-        room: dict[int, Room] = {}
-        kept = _KEPT_FOR_UNPROVEN if len(proven) < len(due) else 0
-        for one in sorted(due, key=lambda one: (not one.is_proven, under_way[one.webhook_id], one.at)):
-            limit = self._limits[one.webhook_id] = min(self._allowed.get(one.webhook_id, _FIRST), one.most)
-            times = _TIMES if one.webhook_id in self._quick else 1
-            most = min(limit * times, _AT_ONCE_OF_ONE) - under_way[one.webhook_id]
-            most = min(most, free - kept if one.is_proven else min(free, _AT_ONCE_UNPROVEN - unproven))
-            if most > 0:
-                room[one.webhook_id] = Room(most, mine=under_way[one.webhook_id], times=times)
-                free -= most
-                unproven += 0 if one.is_proven else most
-        return room
+        """How many of each may be committed to now."""
+        known = {one.webhook_id for one in due} | set(self._on_wire) | set(self._queues)
+        now = time.monotonic()
+        silent = {
+            one.parcel.webhook_id
+            for one in self._flights.values()
+            if one.left and now - one.left > delivery_shares.QUICK_S
+        }
+        standings = {
+            one: Standing(
+                on_wire=self._on_wire[one],
+                ahead=len(self._queues[one]) if one in self._queues else 0,
+                allowed=self._allowed.get(one, _FIRST),
+                is_quick=one in self._quick and one not in silent,
+            )
+            for one in known
+        }
+        proven = {one.webhook_id for one in self._due if one.is_proven}
+        shares = delivery_shares.shared_out(due, proven, standings)
+        self._limits.update({one: share.limit for one, share in shares.items()})
+        return {one: share.room for one, share in shares.items() if share.room.some}
 
     def _learn(self, outcome: Outcome) -> None:
         if outcome.error == NOT_BEGUN:
             return
         allowed = self._allowed.get(outcome.webhook_id, _FIRST)
-        self._allowed[outcome.webhook_id] = min(allowed * 2, _AT_ONCE) if outcome.is_success else 1
-        if outcome.is_success and outcome.took_s < _QUICK_S:
+        self._allowed[outcome.webhook_id] = min(allowed * 2, _MOST_ALLOWED) if outcome.is_success else 1
+        if outcome.is_success and outcome.took_s < delivery_shares.QUICK_S:
             self._quick.add(outcome.webhook_id)
         else:
             self._quick.discard(outcome.webhook_id)
@@ -242,6 +244,7 @@ class Courier:
                 self._stay(flight)
                 continue
             self._on_wire[webhook_id] += 1
+            flight.left = time.monotonic()
             flight.task = asyncio.create_task(self._carry(flight.parcel))
         if not queue:
             del self._queues[webhook_id]
@@ -258,6 +261,8 @@ class Courier:
         finally:
             del self._flights[(parcel.delivery_id, parcel.number)]
             self._on_wire[parcel.webhook_id] -= 1
+            if not self._on_wire[parcel.webhook_id]:
+                del self._on_wire[parcel.webhook_id]
             if outcome is not None:
                 self._outcomes.append(outcome)
                 self._go_on(outcome)

@@ -1,10 +1,12 @@
 """Deliveries reach their endpoints at least once, one attempt at a time, and a bad endpoint keeps nobody waiting."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 import scenes
@@ -184,6 +186,50 @@ async def test_a_hanging_endpoint_keeps_nobody_waiting_and_gets_a_rest(platform:
     await scenes.couriered(platform, FakePoster(poster.answering))
     assert len(poster.letters) == before
     assert {row.state for row in await _rows(platform, healthy)} == {"delivered"}
+
+
+@pytest.mark.parametrize(("endpoints", "concurrency"), [(7, 10), (6, 100)])
+async def test_endpoints_that_were_quick_and_go_silent_at_once_keep_nobody_waiting(
+    platform: Platform, endpoints: int, concurrency: int
+) -> None:
+    """Until their posts run out of time, nothing says that they fail."""
+    silent = [
+        await scenes.a_webhook(
+            platform, url=f"https://silent-{one}.example.com/", events=["contact.opted_out"], concurrency=concurrency
+        )
+        for one in range(endpoints)
+    ]
+    healthy = await scenes.a_webhook(platform, events=["contact.opted_out"], concurrency=10)
+    poster = FakePoster()
+    runner = asyncio.create_task(Courier(platform, poster).run())
+    for webhook in (*silent, healthy):
+        await scenes.told(platform, webhook, 1, count=40)
+
+    async def all_is_told() -> bool:
+        return all(row.state == "delivered" for row in await _rows(platform))
+
+    await _until(all_is_told)
+    poster.held = {webhook.url: asyncio.Event() for webhook in silent}
+    for webhook in silent:
+        await scenes.told(platform, webhook, 2, count=150)
+
+    async def much_is_under_way() -> bool:
+        rows = [row for row in await _rows(platform) if row.state == "sending"]
+        return len(rows) >= min(endpoints * concurrency, 320)
+
+    await _until(much_is_under_way)
+    await asyncio.sleep(1)
+    for _ in range(3):
+        began = time.monotonic()
+        await scenes.told(platform, healthy, 3, count=10)
+
+        async def the_healthy_one_is_told() -> bool:
+            return all(row.state == "delivered" for row in await _rows(platform, healthy))
+
+        await _until(the_healthy_one_is_told)
+        assert time.monotonic() - began < 3, "the silent ones take 15 s to fail"
+    runner.cancel()
+    await asyncio.gather(runner, return_exceptions=True)
 
 
 async def test_limits_of_an_endpoint_hold(platform: Platform, clock: FakeClock) -> None:
