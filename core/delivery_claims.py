@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, case, func, select, text, update
 
-from core import bulk, webhook_bodies, webhook_secrets, webhook_signing
+from core import bulk, delivery_order, webhook_bodies, webhook_secrets, webhook_signing
 from core.bootstrap import Platform
 from core.database import Tx, is_postgres
 from core.deliveries import FAILED, INTERRUPTED, LEASE_S, SENDING, UNWRITABLE, WAITING
@@ -36,6 +36,8 @@ _COLUMNS = (
 _AHEAD = 4  # rows looked at for each that may leave: some wait for the one before them
 _BURST_S = 1.0
 _UNSIGNED_REST_S = 60.0
+_MOST_DEATHS = 10
+_SUSPECT_WAITS_S = 3600.0
 logger = logging.getLogger(__name__)
 
 
@@ -121,9 +123,17 @@ async def claim(
 
 
 async def _take_back(tx: Tx, webhook_id: int, *, now: datetime) -> int:
-    """From a process that died over them; returns how many."""
+    """From a process that died over them; returns how many. That is nobody's fault and no try, unless it happens again
+    and again: then what it carries may be what kills, and it waits before it may do so once more."""
+    died = select(func.count()).where(DeliveryAttempt.delivery_id == Delivery.id, DeliveryAttempt.error == INTERRUPTED)
+    is_suspect = died.scalar_subquery() >= _MOST_DEATHS
     lapsed = update(Delivery).where(_IS_SENDING, Delivery.webhook_id == webhook_id, Delivery.lease_until <= now)
-    lapsed = lapsed.values(state=WAITING, next_at=now, lease_until=None).returning(Delivery.id)
+    lapsed = lapsed.values(
+        state=WAITING,
+        lease_until=None,
+        next_at=case((is_suspect, now + timedelta(seconds=_SUSPECT_WAITS_S)), else_=now),
+        tries=case((is_suspect, Delivery.tries), else_=Delivery.tries - 1),
+    ).returning(Delivery.id)
     ids = (await tx.execute(lapsed.execution_options(synchronize_session=False))).scalars().all()
     if ids:
         unanswered = DeliveryAttempt.status.is_(None), DeliveryAttempt.error.is_(None)
@@ -176,7 +186,7 @@ async def _due(
             found[row.webhook_id].append(row)
     for one in endpoints:
         if one.is_ordered and found[one.id]:
-            found[one.id] = (await _in_order(tx, one, found[one.id], now=now))[: free[one.id]]
+            found[one.id] = (await delivery_order.in_order(tx, one, found[one.id], now=now))[: free[one.id]]
     return found
 
 
@@ -195,42 +205,6 @@ async def _first_due(tx: Tx, webhook_ids: Sequence[int], some: int, *, due_by: d
         query = f"SELECT {names} FROM {asked} CROSS JOIN deliveries d WHERE d.id IN (SELECT f.id {first})"
     values = {"ids": bulk.ids(webhook_ids), "some": some, "due_by": due_by if is_postgres(tx) else bulk.stamp(due_by)}
     return (await tx.execute(text(query).columns(*_COLUMNS), values)).all()
-
-
-async def _in_order(tx: Tx, webhook: Webhook, rows: list[Row[Any]], *, now: datetime) -> list[Row[Any]]:
-    """Without those that wait for the one before them in their chat."""
-    in_order = {row.id: row.order_key for row in rows if row.order_key is not None}
-    if not in_order:
-        return rows
-    first = await _first_of(tx, webhook.id, set(in_order.values()))
-    behind = {one for one, key in in_order.items() if first[key] != one}
-    for key in sorted({in_order[one] for one in behind}):
-        await _park(tx, webhook.id, key, first[key], now=now)
-    return [row for row in rows if row.id not in behind]
-
-
-async def _park(tx: Tx, webhook_id: int, key: str, first: int, *, now: datetime) -> None:
-    """All that wait for this one: until it is tried next. When it is settled that wakes them."""
-    before_them = (await tx.execute(select(Delivery.next_at).where(Delivery.id == first))).scalar_one()
-    until = max(before_them, now + timedelta(seconds=LEASE_S))
-    of_chat = text("deliveries.order_key IS NOT NULL AND deliveries.state IN ('waiting', 'sending')")
-    theirs = update(Delivery).where(of_chat, Delivery.webhook_id == webhook_id, Delivery.order_key == key)
-    theirs = theirs.where(Delivery.id > first, Delivery.state == WAITING, Delivery.next_at < until)
-    await tx.execute(theirs.values(next_at=until).execution_options(synchronize_session=False))
-
-
-async def _first_of(tx: Tx, webhook_id: int, keys: set[str]) -> Mapping[str, int]:
-    """The oldest that is open, by key."""
-    rows = await tx.execute(
-        select(Delivery.order_key, func.min(Delivery.id))
-        .where(
-            text("deliveries.order_key IS NOT NULL AND deliveries.state IN ('waiting', 'sending')"),
-            Delivery.webhook_id == webhook_id,
-            Delivery.order_key.in_(keys),
-        )
-        .group_by(Delivery.order_key)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 # ---- the commitment -----------------------------------------------------------------------------------------
@@ -263,7 +237,7 @@ async def commit_to(
     for row, webhook in chosen:
         body = row.body or written.get(row.id)
         if body is None:
-            unwritable.append(row.id)
+            unwritable.append(row)
             continue
         if webhook.id not in opened:
             opened[webhook.id] = _opened(platform, webhook, now=now)
@@ -278,9 +252,11 @@ async def commit_to(
         attempts.append({"delivery_id": row.id, "webhook_id": webhook.id, "number": number, "url": webhook.url})
         attempts[-1]["request_headers"] = signed
     if unwritable:
-        given_up = update(Delivery).where(Delivery.id.in_(unwritable))
+        given_up = update(Delivery).where(Delivery.id.in_([row.id for row in unwritable]))
         given_up = given_up.values(state=FAILED, reason=UNWRITABLE, settled_at=now)
         await tx.execute(given_up.execution_options(synchronize_session=False))
+        chats = {(row.webhook_id, row.order_key) for row in unwritable if row.order_key}
+        await delivery_order.wake_next(tx, chats, now=now)
     await tx.flush()
     await _take(tx, [(one.delivery_id, written.get(one.delivery_id)) for one in parcels], now=now, holder=holder)
     await _note(tx, attempts, now=now)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
-from core import bulk, notices, notifications, webhook_health, webhooks
+from core import bulk, delivery_order, notices, notifications, webhook_health, webhooks
 from core.bootstrap import Platform
 from core.database import Tx, is_passing, is_postgres
 from core.deliveries import DELIVERED, EXHAUSTED, FAILED, GONE, INTERRUPTED, NOT_BEGUN, SENDING, TEST_FAILED, WAITING
 from core.delivery_rows import FAILING
 from core.events import WebhookMoved, publish
-from core.models import Delivery, Webhook
+from core.models import Webhook
 from core.webhook_health import Answer
 
 _KEPT_BODY = 16 * 1024
@@ -88,7 +88,8 @@ async def settle(tx: Tx, outcomes: Sequence[Outcome], *, now: datetime) -> Mappi
     await _unlog(tx, not_begun)
     await tx.flush()
     await _write(tx, changed)
-    await _wake_next(tx, [row for row in changed if row.state in (DELIVERED, FAILED)], now=now)
+    done = [row for row in changed if row.state in (DELIVERED, FAILED)]
+    await delivery_order.wake_next(tx, {(row.webhook_id, row.order_key) for row in done if row.order_key}, now=now)
     # Whoever stops an endpoint needs alone a lock that whoever publishes shares: two that had it and wanted it alone
     # would wait for each other for ever.
     for webhook, what, way in sorted(told, key=lambda one: not _ends(one[1], one[2])):
@@ -199,25 +200,6 @@ async def _tell(tx: Tx, webhook: Webhook, what: str, way: int, *, now: datetime)
     await publish(tx, WebhookMoved(webhook_id=webhook.id, what=what, reason=f"{way} %" if way else ""), at=now)
     if what == "failing":
         await notifications.tell(tx, notices.webhook_failing(webhook, way), at=now)
-
-
-async def _wake_next(tx: Tx, done: Sequence[_Row], *, now: datetime) -> None:
-    """Whoever waits for these in its chat."""
-    for webhook_id, key in sorted({(row.webhook_id, row.order_key) for row in done if row.order_key is not None}):
-        following = (
-            select(Delivery.id)
-            .where(
-                text("deliveries.order_key IS NOT NULL AND deliveries.state IN ('waiting', 'sending')"),
-                Delivery.webhook_id == webhook_id,
-                Delivery.order_key == key,
-            )
-            .order_by(Delivery.id)
-            .limit(1)
-        )
-        following_id = (await tx.execute(following)).scalar()
-        # Only what was parked for it: one that failed before keeps its own time.
-        woken = update(Delivery).where(Delivery.id == following_id, Delivery.state == WAITING, Delivery.tries == 0)
-        await tx.execute(woken.values(next_at=now).execution_options(synchronize_session=False))
 
 
 async def _unlog(tx: Tx, delivery_ids: Sequence[int]) -> None:

@@ -44,7 +44,7 @@ async def one(tx: Tx, delivery_id: int, *, at: datetime) -> Delivery:
         raise NotFound(f"There is no delivery {delivery_id}.", field="delivery_id")
     if row.state not in _OPEN:
         raise Conflict(f"Delivery {delivery_id} is {row.state}.", field="state", hint="It will be attempted by itself.")
-    row.state, row.reason, row.settled_at, row.tries, row.next_at = WAITING, None, None, 0, at
+    row.state, row.reason, row.settled_at, row.tries, row.next_at, row.waits_since = WAITING, None, None, 0, at, at
     await tx.flush()
     return row
 
@@ -136,11 +136,13 @@ async def _give_out(tx: Tx, ids: Sequence[int], per_s: float, *, now: datetime) 
     await bulk.run(
         tx,
         f"""
-        UPDATE deliveries SET state = 'waiting', reason = NULL, settled_at = NULL, tries = 0, next_at = r.next_at
+        UPDATE deliveries SET state = 'waiting', reason = NULL, settled_at = NULL, tries = 0, next_at = r.next_at,
+            waits_since = {bulk.now(tx)}
         FROM {bulk.table(tx, id="bigint", next_at="timestamptz")}
         WHERE deliveries.id = r.id AND deliveries.state IN ('delivered', 'failed')
         """,
         rows,
+        now=now,
     )
 
 

@@ -6,7 +6,7 @@ from prefect import flow
 
 from core import (
     bus,
-    deliveries,
+    delivery_pruning,
     handshakes,
     health,
     idempotency,
@@ -35,7 +35,7 @@ async def housekeeping() -> dict[str, int]:
             "notifications": await notifications.prune(
                 platform.database, before=now - timedelta(days=settings.notification_retention_days)
             ),
-            "deliveries": await deliveries.prune(platform, now=now),
+            "deliveries": await delivery_pruning.prune(platform, now=now),
             "idempotency_keys": await idempotency.purge(
                 platform.database, before=now - timedelta(days=settings.idempotency_days)
             ),

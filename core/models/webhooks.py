@@ -61,8 +61,8 @@ _HAS_BODY = sql("body IS NOT NULL")
 class Delivery(Base):
     """One event for one endpoint, written in the event's transaction. `event_id` is what the receiver knows it by, in
     all attempts; `body` is what is posted, written out with the first. `held_by`: which courier has it under way, or
-    had it last (`core.holders`). No foreign key: whoever removes an endpoint with
-    a million of these does not wait for them, and an event takes no lock on endpoints."""
+    had it last (`core.holders`). `waits_since`: when a replay gave it out last. No foreign key: whoever removes an
+    endpoint with a million of these does not wait for them, and an event takes no lock on endpoints."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -100,6 +100,7 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None] = plain(UtcDateTime)
     held_by: Mapped[int | None] = plain(BigInteger)
     created_at: Mapped[datetime] = plain(UtcDateTime)
+    waits_since: Mapped[datetime | None] = plain(UtcDateTime)
     settled_at: Mapped[datetime | None] = plain(UtcDateTime)
 
 

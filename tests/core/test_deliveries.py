@@ -2,17 +2,15 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select, text
 
 import scenes
-from conftest import with_settings
-from core import consents, deliveries, webhooks
+from core import consents, webhooks
 from core.bootstrap import Platform
-from core.models import Delivery, DeliveryAttempt, Webhook
-from fakes import FakeClock, FakeConnector, FakePoster
+from core.models import Delivery, Webhook
+from fakes import FakeConnector
 
 
 async def _rows(platform: Platform) -> list[Delivery]:
@@ -110,32 +108,3 @@ async def test_another_process_knows_at_once_who_is_told(platform: Platform) -> 
         assert (await tx.execute(text("SELECT webhooks FROM event_log"))).scalar_one() is None
     await _opt_out(platform, 4)
     assert [row.contact_id for row in await _rows(platform)] == [1, 3]
-
-
-async def test_old_ones_are_forgotten_bodies_first_and_what_waited_too_long_is_given_up(
-    platform: Platform, clock: FakeClock
-) -> None:
-    await scenes.people(platform, 3)
-    await scenes.a_webhook(platform, events=["contact.opted_out"])
-    removed = await scenes.a_webhook(platform, events=["contact.opted_out"])
-    await _opt_out(platform, 1)
-    await scenes.couriered(platform, FakePoster())
-    await _opt_out(platform, 2)
-    async with platform.database.transaction() as tx:
-        now = await platform.clock.now(tx)
-        await webhooks.remove(tx, removed.id, at=now)
-    assert await deliveries.prune(platform, now=now) == 2, "those of the removed endpoint"
-    assert [(row.state, row.body is not None) for row in await _rows(platform)] == [
-        ("delivered", True),
-        ("waiting", False),
-    ]
-    clock.advance(days=31)
-    async with platform.database.reading() as tx:
-        now = await platform.clock.now(tx)
-    assert await deliveries.prune(with_settings(platform, webhook_log_days=60), now=now) == 0
-    kept = [(row.state, row.reason, row.body) for row in await _rows(platform)]
-    assert kept == [("delivered", None, None), ("failed", "expired", None)]
-    async with platform.database.reading() as tx:
-        assert (await tx.execute(select(DeliveryAttempt.response_body))).scalars().all() == [None]
-    assert await deliveries.prune(platform, now=now + timedelta(days=60)) == 2
-    assert not await _rows(platform)

@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import select, update
 
 import scenes
-from core import courier, webhook_secrets, webhooks
+from core import courier, delivery_claims, delivery_rows, webhook_secrets, webhooks
 from core.bootstrap import Platform
+from core.delivery_claims import Room
 from core.errors import Conflict
 from core.models import Delivery, Webhook
+from core.webhook_events import Fact
 from core.webhook_secrets import Secret
 from fakes import FakeClock, FakePoster
 
@@ -47,3 +49,43 @@ async def test_an_endpoint_whose_secret_does_not_sign_waits_alone_until_it_has_a
     clock.advance(seconds=61)
     assert await scenes.couriered(platform, FakePoster()) == 4
     assert await _states(platform, unsigned) == await _states(platform, strange) == [("delivered", 1)] * 2
+
+
+async def _died_over(platform: Platform, webhook: Webhook, clock: FakeClock) -> int:
+    """How many a process took that was killed at once."""
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        taken = await delivery_claims.claim(tx, platform, {webhook.id: Room(1)}, now=now)
+    clock.advance(seconds=31)
+    return len(taken)
+
+
+async def test_a_killed_process_costs_a_delivery_no_try(platform: Platform, clock: FakeClock) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], schedule=[])
+    await scenes.told(platform, webhook, 1)
+    for _ in range(5):
+        assert await _died_over(platform, webhook, clock) == 1
+    await scenes.couriered(platform, FakePoster())
+    async with platform.database.reading() as tx:
+        (row,) = (await tx.execute(select(Delivery))).scalars()
+    assert (row.state, row.attempts, row.tries) == ("delivered", 6, 1)
+
+
+async def test_what_processes_die_over_again_and_again_waits_in_between(platform: Platform, clock: FakeClock) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"])
+    await scenes.told(platform, webhook, 1)
+    assert [await _died_over(platform, webhook, clock) for _ in range(12)] == [1] * 11 + [0]
+    clock.advance(hours=1)
+    assert await _died_over(platform, webhook, clock) == 1
+
+
+async def test_one_that_cannot_be_written_out_wakes_the_next_of_its_chat(platform: Platform) -> None:
+    webhook = await scenes.a_webhook(platform, events=["*"], is_ordered=True)
+    async with platform.database.transaction() as tx:
+        broken = Fact("message_received", {}, contact_id=1, chat="1:1")
+        now = await platform.clock.now(tx)
+        await delivery_rows.insert(tx, [delivery_rows.row(webhook.id, broken, in_order=True)], at=now)
+    await scenes.told(platform, webhook, 1)
+    for _ in range(2):
+        await scenes.couriered(platform, FakePoster())
+    assert await _states(platform, webhook) == [("failed", 0), ("delivered", 1)]

@@ -1,0 +1,118 @@
+"""What is known of deliveries is forgotten in time, and nothing that still has to be delivered before its own."""
+
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+import scenes
+from conftest import with_settings
+from core import consents, delivery_pruning, replays, webhooks
+from core.bootstrap import Platform
+from core.models import Delivery, DeliveryAttempt
+from core.ports import Posted
+from core.replays import Wanted
+from fakes import FakeClock, FakePoster
+
+
+async def _rows(platform: Platform) -> list[Delivery]:
+    async with platform.database.reading() as tx:
+        return list((await tx.execute(select(Delivery).order_by(Delivery.id))).scalars())
+
+
+async def _opt_out(platform: Platform, contact_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        await consents.opt_out(tx, contact_id, reason="asked", source="test", at=await platform.clock.now(tx))
+
+
+async def _prune(platform: Platform) -> int:
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+    return await delivery_pruning.prune(platform, now=now)
+
+
+async def test_old_ones_are_forgotten_bodies_first_and_what_waited_too_long_is_given_up(
+    platform: Platform, clock: FakeClock
+) -> None:
+    await scenes.people(platform, 3)
+    await scenes.a_webhook(platform, events=["contact.opted_out"])
+    removed = await scenes.a_webhook(platform, events=["contact.opted_out"])
+    await _opt_out(platform, 1)
+    await scenes.couriered(platform, FakePoster())
+    await _opt_out(platform, 2)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await webhooks.remove(tx, removed.id, at=now)
+    assert await delivery_pruning.prune(platform, now=now) == 2, "those of the removed endpoint"
+    assert [(row.state, row.body is not None) for row in await _rows(platform)] == [
+        ("delivered", True),
+        ("waiting", False),
+    ]
+    clock.advance(days=31)
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+    assert await delivery_pruning.prune(with_settings(platform, webhook_log_days=60), now=now) == 0
+    kept = [(row.state, row.reason, row.body) for row in await _rows(platform)]
+    assert kept == [("delivered", None, None), ("failed", "expired", None)]
+    async with platform.database.reading() as tx:
+        assert (await tx.execute(select(DeliveryAttempt.response_body))).scalars().all() == [None]
+    assert await delivery_pruning.prune(platform, now=now + timedelta(days=60)) == 2
+    assert not await _rows(platform)
+
+
+async def test_what_is_made_again_after_its_time_is_delivered(platform: Platform, clock: FakeClock) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], schedule=[])
+    await scenes.told(platform, webhook, 1, 2)
+    bad = FakePoster(lambda _: Posted(500, {}, b"", 0.0))
+    assert await scenes.couriered(platform, bad) == 2
+    clock.advance(days=80)
+    await _prune(platform)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await replays.one(tx, (await _rows(platform))[0].id, at=now)
+        replay = await replays.ask(tx, Wanted(webhook.id), at=now)
+    await replays.step(platform, replay.id)
+    await _prune(platform)
+    assert [row.state for row in await _rows(platform)] == ["waiting", "waiting"]
+    good = FakePoster()
+    clock.advance(seconds=1)
+    assert await scenes.couriered(platform, good) == 2
+    clock.advance(days=20)
+    assert await _prune(platform) == 0, "90 days from then on"
+    clock.advance(days=71)
+    assert await _prune(platform) == 2
+
+
+async def test_what_is_made_again_and_waits_keeps_its_body_and_is_given_up_30_days_later(
+    platform: Platform, clock: FakeClock
+) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], schedule=[7 * 86_400.0] * 9)
+    await scenes.told(platform, webhook, 1)
+    await scenes.couriered(platform, FakePoster())
+    clock.advance(days=40)
+    await _prune(platform)
+    async with platform.database.transaction() as tx:
+        await replays.one(tx, (await _rows(platform))[0].id, at=await platform.clock.now(tx))
+    await scenes.couriered(platform, FakePoster(lambda _: Posted(500, {}, b"", 0.0)))
+    await _prune(platform)
+    (row,) = await _rows(platform)
+    assert (row.state, row.body is not None) == ("waiting", True), "the next attempt has the same"
+    clock.advance(days=31)
+    await _prune(platform)
+    (row,) = await _rows(platform)
+    assert (row.state, row.reason, row.body) == ("failed", "expired", None)
+
+
+async def test_one_that_waited_too_long_wakes_the_next_of_its_chat(platform: Platform, clock: FakeClock) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], is_ordered=True)
+    await scenes.told(platform, webhook, 1)
+    await scenes.couriered(platform, FakePoster(lambda _: Posted(500, {}, b"", 0.0)))
+    async with platform.database.transaction() as tx:
+        later = await platform.clock.now(tx) + timedelta(days=35)
+        await tx.execute(update(Delivery).values(next_at=later))
+    clock.advance(days=29)
+    await scenes.told(platform, webhook, 1)
+    assert await scenes.couriered(platform, FakePoster()) == 0, "it is parked"
+    clock.advance(days=2)
+    await _prune(platform)
+    assert await scenes.couriered(platform, FakePoster()) == 1
+    assert [row.state for row in await _rows(platform)] == ["failed", "delivered"]
