@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 
-from api.logs import Discreet
+from core.discreet import Discreet
 
 _MOST = 100
 _LONGEST = 500

@@ -10,7 +10,7 @@ MAX_CAPTION = 1024
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # errors are logged
 
 
 class Text(_Part):
@@ -116,7 +116,7 @@ class Other(_Part):
 Content = Annotated[
     Text | Media | Location | Reaction | Contacts | Buttons | Template | Other, Field(discriminator="type")
 ]
-content_adapter: TypeAdapter[Content] = TypeAdapter(Content)
+content_adapter: TypeAdapter[Content] = TypeAdapter(Content, config=ConfigDict(hide_input_in_errors=True))
 
 
 def media_of(content: Content) -> tuple[int, str] | None:

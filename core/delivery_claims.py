@@ -317,12 +317,12 @@ async def _written(tx: Tx, some: Sequence[tuple[Row[Any], Webhook]]) -> Mapping[
     wanted = [Wanted(row.type, row.data, row.created_at, webhook.form, webhook.fields) for row, webhook in some]  # type: ignore[arg-type]
     try:
         return dict(zip((row.id for row, _ in some), await webhook_bodies.bodies(tx, wanted), strict=True))
-    except (ValueError, KeyError, TypeError):
-        logger.exception("webhook_bodies_unwritten count=%s", len(some))
+    except (ValueError, KeyError, TypeError) as error:  # which may say what the message says
+        logger.error("webhook_bodies_unwritten count=%s why=%s", len(some), type(error).__name__)
     found = {}
     for (row, _), one in zip(some, wanted, strict=True):
         try:
             (found[row.id],) = await webhook_bodies.bodies(tx, [one])
-        except (ValueError, KeyError, TypeError):
-            logger.exception("webhook_body_unwritten delivery=%s", row.id)
+        except (ValueError, KeyError, TypeError) as error:
+            logger.error("webhook_body_unwritten delivery=%s why=%s", row.id, type(error).__name__)
     return found

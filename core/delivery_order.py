@@ -1,4 +1,4 @@
-"""Keeps the order within a chat, for endpoints that ask for it: what comes later is parked till the first is settled."""
+"""Keeps the order within a chat where an endpoint asks for it: what comes later is parked till the first is settled."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta

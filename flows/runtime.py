@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from connectors import choose
-from core import collector
+from core import collector, discreet
 from core.bootstrap import Platform, build
 from core.settings import Settings
 
@@ -12,6 +12,7 @@ from core.settings import Settings
 @asynccontextmanager
 async def opened() -> AsyncIterator[Platform]:
     settings = Settings()
+    discreet.make_all_discreet()  # Prefect's are there by now
     platform = await build(
         settings, connectors=choose.CloudConnectors(settings), jobs=choose.jobs(settings), process="flows"
     )

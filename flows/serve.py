@@ -14,7 +14,7 @@ from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
-from core import runs
+from core import discreet, runs
 from core.settings import Settings
 from flows import runtime
 from flows.campaigns import send_campaign, sweep_campaigns
@@ -63,6 +63,7 @@ def _answers(settings: Settings) -> bool:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    discreet.make_all_discreet()
     sweeping = asyncio.gather(sweep_forever(settings), retry_forever(settings))
     serving = asyncio.create_task(_serve_forever(settings))
     try:

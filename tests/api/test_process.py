@@ -1,6 +1,5 @@
 """The API process itself: how it refuses to start, what it logs, how it ends."""
 
-import logging
 import re
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.logs import Discreet
 from core import keys
 from core.errors import MasterKeyWrong, SchemaBehind
 from core.settings import Settings
@@ -101,17 +99,3 @@ def test_logs_hold_no_number_and_no_secret(process: Process) -> None:
     assert key.split("_", 2)[2] not in log
     assert "secret" not in log
     assert not re.search(r"9665\d{8}", log)
-
-
-def test_what_others_log_is_made_discreet() -> None:
-    formatter = Discreet("%(message)s")
-
-    def told(text: str) -> str:
-        return formatter.format(logging.LogRecord("x", 20, "x", 1, text, None, None))
-
-    assert told("Key (value)=(+966501234567) exists") == "Key (value)=(<number>) exists"
-    assert "abcdefgh" not in told("wq_0123456789_abcdefghijk-_x and Bearer abcdefghijk")
-    assert (
-        told("campaign=7 request=f3a9c2d41b07a1b2 took 12345678 us")
-        == "campaign=7 request=f3a9c2d41b07a1b2 took 12345678 us"
-    )
