@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -137,10 +137,19 @@ async def sweep_forever(settings: Settings) -> None:
 async def retry_forever(settings: Settings) -> None:
     """Each minute, in this process, as the sweep and for the same reason; beside it, since receivers may be slow. A run
     is shown only where it is asked for in Prefect: most of them have nothing to do."""
-    while True:
-        await asyncio.sleep(settings.sweep_interval_s)
+    async for _ in each(settings.sweep_interval_s):
         try:
             async with runtime.opened() as platform:
                 await retry(platform)
         except Exception:  # the database may be restarting; the next does the same
             logger.exception("webhook_retry_failed")
+
+
+async def each(interval_s: float) -> AsyncIterator[None]:
+    """From one interval after the start on, however long what is done in between takes; what is missed is left out."""
+    now = asyncio.get_running_loop().time
+    due = now()
+    while True:
+        due = max(due + interval_s, now())
+        await asyncio.sleep(due - now())
+        yield

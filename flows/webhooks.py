@@ -1,7 +1,9 @@
 """What the API process left undelivered, each minute by the same turns; and deliveries made again, at a pace."""
 
 import asyncio
+import logging
 from contextlib import suppress
+from datetime import datetime
 
 from prefect import flow
 
@@ -12,6 +14,8 @@ from core.ports import JobsUnavailable
 from core.replays import REPLAY
 from flows import runtime
 
+logger = logging.getLogger(__name__)
+
 
 @flow(name="webhook-retry", flow_run_name="webhook retry")
 async def webhook_retry() -> dict[str, int]:
@@ -21,19 +25,28 @@ async def webhook_retry() -> dict[str, int]:
 
 
 async def retry(platform: Platform) -> dict[str, int]:
+    """What is overdue first. A replay that breaks keeps neither that nor the next one."""
+    poster = choose.poster(platform.settings)
+    try:
+        attempts = await courier.sweep(platform, poster)
+    finally:
+        await poster.close()
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
         forgotten = await replays.forgotten(tx, at=now)
     for replay_id in forgotten:
-        await replays.step(platform, replay_id)
-        with suppress(JobsUnavailable):
-            key = f"webhook-replay:{replay_id}:{now:%Y%m%d%H%M}"
-            await platform.jobs.start(REPLAY, {"replay_id": replay_id}, key=key, about=f"webhook replay {replay_id}")
-    poster = choose.poster(platform.settings)
-    try:
-        return {"attempts": await courier.sweep(platform, poster), "replays": len(forgotten)}
-    finally:
-        await poster.close()
+        try:
+            await _go_on(platform, replay_id, now=now)
+        except Exception:  # the next minute finds it again
+            logger.exception("replay_broke replay=%s", replay_id)
+    return {"attempts": attempts, "replays": len(forgotten)}
+
+
+async def _go_on(platform: Platform, replay_id: int, *, now: datetime) -> None:
+    await replays.step(platform, replay_id)
+    with suppress(JobsUnavailable):
+        key = f"webhook-replay:{replay_id}:{now:%Y%m%d%H%M}"
+        await platform.jobs.start(REPLAY, {"replay_id": replay_id}, key=key, about=f"webhook replay {replay_id}")
 
 
 @flow(name="webhook-replay", flow_run_name="webhook replay {replay_id}")
