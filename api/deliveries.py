@@ -220,7 +220,7 @@ async def get_all_webhook_statistics(
     tx: Tx, now: Now, since: Annotated[Moment | None, Query(description="Left out: the last 24 hours.")] = None
 ) -> StatisticsOut:
     """Figures over all endpoints."""
-    found = await delivery_log.statistics(tx, since=since or now - timedelta(days=1))
+    found = await delivery_log.statistics(tx, since=since or now - timedelta(days=1), now=now)
     return StatisticsOut.model_validate(found)
 
 
@@ -233,5 +233,5 @@ async def get_webhook_statistics(
 ) -> StatisticsOut:
     """Figures of one endpoint."""
     await webhooks.get(tx, webhook_id)
-    found = await delivery_log.statistics(tx, webhook_id, since=since or now - timedelta(days=1))
+    found = await delivery_log.statistics(tx, webhook_id, since=since or now - timedelta(days=1), now=now)
     return StatisticsOut.model_validate(found)

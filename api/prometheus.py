@@ -77,6 +77,11 @@ def _installation(figures: Figures) -> Iterator[str]:
         ("unsettled_messages", f"Messages under way or in doubt{upto}", figures.unsettled),
         ("inbox_webhooks", f"Webhooks that wait to be applied{upto}", figures.inbox),
         ("inbox_lag_seconds", "How long the oldest of them has waited", round(figures.inbox_lag_s, 3)),
+        (
+            "deliveries_lag_seconds",
+            "How long what is due at an endpoint has waited",
+            round(figures.deliveries_lag_s, 3),
+        ),
     ):
         yield from _one(f"waqtor_{name}", "gauge", what, number)
     yield from _many("waqtor_campaigns", "gauge", "Campaigns under way", "state", figures.campaigns)

@@ -231,7 +231,10 @@ class StatisticsOut(Shown):
         description="By state.", examples=[{"waiting": 0, "sending": 0, "delivered": 4711, "failed": 2}]
     )
     waiting: int = Field(description="Of any age.", examples=[0])
-    oldest_waiting_at: datetime | None = Field(description="The lag is the time since then; null: there is none.")
+    oldest_waiting_at: datetime | None = Field(
+        description="Since when something that is due has waited; the lag is the time since then. What waits for its "
+        "next time, or for an endpoint that is disabled or rests, is not late. Null: there is no lag."
+    )
     attempts: int = Field(examples=[4716])
     succeeded: int = Field(examples=[4711])
     answers: dict[str, int] = Field(

@@ -272,13 +272,13 @@ async def list_webhook_logs_v2(
 @router.get("/stats/all", dependencies=READ, response_model_exclude_none=True, responses=flatly())
 async def get_all_webhook_stats_v2(tx: Tx, now: Now) -> WebhookStatsV2:
     """Figures of all endpoints."""
-    return _stats(await delivery_log.statistics(tx, since=now - _SINCE))
+    return _stats(await delivery_log.statistics(tx, since=now - _SINCE, now=now))
 
 
 @router.get("/{webhook_id}/stats", dependencies=READ, response_model_exclude_none=True, responses=flatly(404))
 async def get_webhook_stats_v2(webhook_id: str, tx: Tx, now: Now) -> WebhookStatsV2:
     """Figures of one endpoint."""
-    return _stats(await delivery_log.statistics(tx, (await _known(tx, webhook_id)).id, since=now - _SINCE))
+    return _stats(await delivery_log.statistics(tx, (await _known(tx, webhook_id)).id, since=now - _SINCE, now=now))
 
 
 async def _logs(tx: Tx, sought: Sought, limit: int) -> WebhookLogsV2:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 
 from core.database import Tx
 from core.errors import NotFound
 from core.models import Delivery, DeliveryAttempt, Webhook
 
+_IS_WAITING = text("deliveries.state = 'waiting'")
+"""As the index says it, word by word."""
 STATES = ("waiting", "sending", "delivered", "failed")
 
 
@@ -80,7 +82,7 @@ async def attempts(tx: Tx, delivery_ids: Sequence[int]) -> Mapping[int, Sequence
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """`deliveries` by state and `answers` by status or error are of the time asked about; what waits is all there is.
-    Times are those of attempts that were answered, in ms."""
+    `oldest_waiting_at` is `due_since`. Times are those of attempts that were answered, in ms."""
 
     since: datetime
     deliveries: Mapping[str, int]
@@ -94,15 +96,26 @@ class Statistics:
     p99_ms: int | None
 
 
-async def statistics(tx: Tx, webhook_id: int | None = None, *, since: datetime) -> Statistics:
+async def due_since(tx: Tx, webhook_id: int | None = None, *, now: datetime) -> datetime | None:
+    """Since when what should have been attempted by now waits for it; None: nothing does. What waits for its next time,
+    or for an endpoint that is disabled or rests, is not late. A step of an index for each endpoint."""
+    first = select(func.min(Delivery.next_at)).where(_IS_WAITING, Delivery.webhook_id == Webhook.id).scalar_subquery()
+    takes = [Webhook.is_enabled, or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)]
+    if webhook_id is not None:
+        takes.append(Webhook.id == webhook_id)
+    found = (await tx.execute(select(first).where(*takes))).scalars()
+    return min((one for one in found if one is not None and one <= now), default=None)
+
+
+async def statistics(tx: Tx, webhook_id: int | None = None, *, since: datetime, now: datetime) -> Statistics:
     """Of all endpoints where none is named: one after the other, as the indexes have them."""
     those = select(Webhook.id) if webhook_id is None else [webhook_id]
     mine = [Delivery.webhook_id.in_(those)]
     by_state = await tx.execute(
         select(Delivery.state, func.count()).where(*mine, Delivery.created_at >= since).group_by(Delivery.state)
     )
-    waits = select(func.count(), func.min(Delivery.created_at)).where(*mine, Delivery.state == "waiting")
-    waiting, oldest = (await tx.execute(waits)).one()
+    waits = select(func.count()).select_from(Delivery).where(*mine, _IS_WAITING)
+    waiting = (await tx.execute(waits)).scalar_one()
     tried = [DeliveryAttempt.webhook_id.in_(those), DeliveryAttempt.started_at >= since]
     answers: dict[str, int] = {}
     succeeded = 0
@@ -123,7 +136,7 @@ async def statistics(tx: Tx, webhook_id: int | None = None, *, since: datetime) 
         since=since,
         deliveries=dict.fromkeys(STATES, 0) | dict(by_state.tuples().all()),
         waiting=waiting,
-        oldest_waiting_at=oldest,
+        oldest_waiting_at=await due_since(tx, webhook_id, now=now),
         attempts=sum(answers.values()),
         succeeded=succeeded,
         answers=dict(sorted(answers.items())),

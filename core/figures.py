@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.sql import Select
 
-from core import bulk, campaigns, inbox
+from core import bulk, campaigns, delivery_log, inbox
 from core.database import Tx, is_postgres
 from core.models import Campaign, Sender
 
@@ -22,18 +22,21 @@ _INBOX = "SELECT id FROM inbox WHERE applied_at IS NULL ORDER BY id"
 @dataclass(frozen=True, slots=True)
 class Figures:
     """`outbox`: single messages that wait to leave. `unsettled`: those whose request is under way, or in doubt.
-    `inbox`: webhooks that wait to be applied, the oldest for `inbox_lag_s`. Each `MOST` at most."""
+    `inbox`: webhooks that wait to be applied, the oldest for `inbox_lag_s`. Each `MOST` at most. `deliveries_lag_s`:
+    how long what is due at an endpoint that takes it has waited."""
 
     outbox: int
     unsettled: int
     inbox: int
     inbox_lag_s: float
+    deliveries_lag_s: float
     campaigns: Mapping[str, int]
     senders: Mapping[str, int]
 
 
 async def look(tx: Tx, *, at: datetime) -> Figures:
     oldest = await inbox.oldest_waiting(tx)
+    due_since = await delivery_log.due_since(tx, now=at)
     under_way = select(Campaign.state, func.count()).where(Campaign.state.in_(campaigns.UNDER_WAY))
     return Figures(
         # SQLite would go through all single messages there ever were, by the index of recipients.
@@ -41,6 +44,7 @@ async def look(tx: Tx, *, at: datetime) -> Figures:
         unsettled=await _counted(tx, _UNSETTLED),
         inbox=await _counted(tx, _INBOX),
         inbox_lag_s=(at - oldest).total_seconds() if oldest else 0.0,
+        deliveries_lag_s=(at - due_since).total_seconds() if due_since else 0.0,
         campaigns=await _by_state(tx, under_way.group_by(Campaign.state)),
         senders=await _by_state(tx, select(Sender.state, func.count()).group_by(Sender.state)),
     )
