@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import needs
+from api.auth import may, needs
 from api.deliveries import tested
 from api.deps import Now, PlatformDep, Str, Tx
 from api.flat import FlatOnce, FlatSigned, flatly
@@ -115,6 +115,9 @@ class WebhookLogV2(BaseModel):
     status: Literal["success", "failed_final", "pending"]
     statusCode: int | None = None  # noqa: N815
     duration: int | None = Field(default=None, description="Milliseconds.")
+    response: str | None = Field(
+        default=None, description="What the receiver said, where that was 2xx; for who may read messages."
+    )
     error: str | None = None
 
 
@@ -254,19 +257,19 @@ _Event = Annotated[Str | None, Query(max_length=60)]
 
 @router.get("/logs/all", dependencies=READ, response_model_exclude_none=True, responses=flatly())
 async def list_all_webhook_logs_v2(
-    tx: Tx, limit: _Limit = 100, status: _Status = None, event: _Event = None
+    request: Request, tx: Tx, limit: _Limit = 100, status: _Status = None, event: _Event = None
 ) -> WebhookLogsV2:
     """What all endpoints were told, newest first."""
-    return await _logs(tx, Sought(state=_ASKED.get(status or ""), type=event), limit)
+    return await _logs(request, tx, Sought(state=_ASKED.get(status or ""), type=event), limit)
 
 
 @router.get("/{webhook_id}/logs", dependencies=READ, response_model_exclude_none=True, responses=flatly(404))
 async def list_webhook_logs_v2(
-    webhook_id: str, tx: Tx, limit: _Limit = 50, status: _Status = None, event: _Event = None
+    webhook_id: str, request: Request, tx: Tx, limit: _Limit = 50, status: _Status = None, event: _Event = None
 ) -> WebhookLogsV2:
     """What one endpoint was told, newest first."""
     row = await _known(tx, webhook_id)
-    return await _logs(tx, Sought(webhook_id=row.id, state=_ASKED.get(status or ""), type=event), limit)
+    return await _logs(request, tx, Sought(webhook_id=row.id, state=_ASKED.get(status or ""), type=event), limit)
 
 
 @router.get("/stats/all", dependencies=READ, response_model_exclude_none=True, responses=flatly())
@@ -281,14 +284,16 @@ async def get_webhook_stats_v2(webhook_id: str, tx: Tx, now: Now) -> WebhookStat
     return _stats(await delivery_log.statistics(tx, (await _known(tx, webhook_id)).id, since=now - _SINCE, now=now))
 
 
-async def _logs(tx: Tx, sought: Sought, limit: int) -> WebhookLogsV2:
+async def _logs(request: Request, tx: Tx, sought: Sought, limit: int) -> WebhookLogsV2:
     rows = await delivery_log.listed(tx, sought, limit=limit)
     tried = await delivery_log.attempts(tx, [row.id for row in rows])
-    return WebhookLogsV2(data=[_log(row, tried[row.id][-1] if tried[row.id] else None) for row in rows])
+    reads = may(request, "messages.read")
+    return WebhookLogsV2(data=[_log(row, tried[row.id][-1] if tried[row.id] else None, reads=reads) for row in rows])
 
 
-def _log(row: Delivery, last: DeliveryAttempt | None) -> WebhookLogV2:
+def _log(row: Delivery, last: DeliveryAttempt | None, *, reads: bool) -> WebhookLogV2:
     status: Any = _STATES.get(row.state, "pending")
+    error = _error(last)
     return WebhookLogV2(
         id=str(row.id),
         webhookId=str(row.webhook_id),
@@ -299,7 +304,8 @@ def _log(row: Delivery, last: DeliveryAttempt | None) -> WebhookLogV2:
         status=status,
         statusCode=None if last is None else last.status,
         duration=None if last is None else last.took_ms,
-        error=_error(last),
+        response=last.response_body if last is not None and reads and error is None else None,
+        error=error,
     )
 
 

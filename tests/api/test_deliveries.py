@@ -144,6 +144,10 @@ async def test_as_2_3_0_tested_and_logged_them(api: httpx.AsyncClient) -> None:
         stats = (await api.get("/api/webhooks/stats/all")).json()["data"]
         assert (stats["total"], stats["success"], stats["successRate"]) == (2, 1, "50.00")
         assert (await api.post("/api/webhooks/none/test")).status_code == 404
+        there.answering = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nkept")
+        await api.post("/api/webhooks/1/test")
+        newest, failed, _ = (await api.get("/api/webhooks/1/logs")).json()["data"]
+        assert (newest["response"], "response" in failed, "error" in newest) == ("kept", False, False)
 
 
 async def test_bodies_are_for_who_may_read_messages_and_numbers_for_who_may_see_them(server: Server) -> None:
