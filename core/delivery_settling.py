@@ -11,11 +11,21 @@ from sqlalchemy import select, text
 from core import bulk, delivery_order, notices, notifications, webhook_health, webhooks
 from core.bootstrap import Platform
 from core.database import Tx, is_passing, is_postgres
-from core.deliveries import DELIVERED, EXHAUSTED, FAILED, GONE, INTERRUPTED, NOT_BEGUN, SENDING, TEST_FAILED, WAITING
+from core.deliveries import (
+    ABORTED,
+    DELIVERED,
+    EXHAUSTED,
+    FAILED,
+    GONE,
+    INTERRUPTED,
+    NOT_BEGUN,
+    SENDING,
+    TEST_FAILED,
+    WAITING,
+)
 from core.delivery_rows import FAILING
 from core.events import WebhookMoved, publish
 from core.models import Webhook
-from core.webhook_health import Answer
 
 _KEPT_BODY = 16 * 1024
 _KEPT_VALUE = 1_000
@@ -155,7 +165,9 @@ def _decide(
     if one.error == INTERRUPTED:  # by our own end: nobody's fault
         row.state, row.next_at, row.tries = WAITING, now, row.tries - 1
         return
-    answer = Answer(one.status, one.error, webhook_health.retry_after_s(one.headers, now=now))
+    answer = webhook_health.answer(one.status, one.error, one.headers, now=now)
+    if webhook is not None and answer.ends_endpoint and not row.is_test:
+        told.append((webhook, GONE, 0))
     if answer.is_success:
         row.state, row.reason, row.settled_at = DELIVERED, None, now
         if webhook is not None and webhook_health.succeeded(webhook, now=now):
@@ -169,9 +181,8 @@ def _decide(
         row.state, row.reason, row.settled_at = FAILED, TEST_FAILED, now
         return
     way = webhook_health.failed(webhook, answer, now=now)
-    if one.status == webhook_health.GONE:
-        row.state, row.reason, row.settled_at = FAILED, GONE, now
-        told.append((webhook, GONE, 0))
+    if answer.ends_endpoint or answer.control == webhook_health.ABORT:
+        row.state, row.reason, row.settled_at = FAILED, GONE if answer.ends_endpoint else ABORTED, now
         return
     wait_s = webhook_health.wait_s(webhook, row.tries, answer)
     if wait_s is None:

@@ -21,6 +21,11 @@ _OVERLOADED = frozenset({429, 502, 503, 504})
 _TRIPS = 3
 _REST_S = 5.0
 _LONGEST_REST_S = 300.0
+_SPARED_S = 60.0  # at least, of one that says that it is too much, or does not answer in time
+_TOO_LATE = ("timeout", "connect_timeout")
+CONTROL = "webhook-delivery"
+DISABLE, ABORT = "disable", "abort-message"
+"""What a receiver may say in that header: nothing any more, or no more of this."""
 GONE = 410
 TOO_MANY = 429
 
@@ -32,6 +37,15 @@ class Answer:
     status: int | None
     error: str | None = None
     retry_after_s: float | None = None
+    control: str = ""
+
+    @property
+    def asks_to_be_spared(self) -> bool:
+        return self.status == TOO_MANY or self.error in _TOO_LATE
+
+    @property
+    def ends_endpoint(self) -> bool:
+        return self.status == GONE or self.control == DISABLE
 
     @property
     def is_success(self) -> bool:
@@ -45,7 +59,14 @@ def wait_s(webhook: Webhook, tries: int, answer: Answer, *, spread: float | None
         return None
     spread = random.random() if spread is None else spread  # noqa: S311
     wait = schedule[tries - 1] * (1 - _JITTER + 2 * _JITTER * spread)
+    if webhook.schedule is None and answer.retry_after_s is None and answer.asks_to_be_spared:
+        wait = max(wait, _SPARED_S)
     return max(wait, answer.retry_after_s or 0.0)
+
+
+def answer(status: int | None, error: str | None, headers: Mapping[str, str], *, now: datetime) -> Answer:
+    """With what its headers ask for."""
+    return Answer(status, error, retry_after_s(headers, now=now), headers.get(CONTROL, "").strip().lower())
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -117,6 +138,8 @@ def _rest(webhook: Webhook, answer: Answer, *, now: datetime) -> None:
     asked_s = answer.retry_after_s or 0.0
     if not is_resting and (webhook.trips >= _TRIPS or answer.status == TOO_MANY):
         doubled = min(_REST_S * 2.0 ** min(max(webhook.trips - _TRIPS, 0), 10), _LONGEST_REST_S)
+        if answer.status == TOO_MANY and answer.retry_after_s is None:
+            doubled = max(doubled, _SPARED_S)
         asked_s = max(asked_s, doubled)
     if asked_s:
         until = now + timedelta(seconds=asked_s)

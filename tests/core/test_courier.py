@@ -92,6 +92,51 @@ async def test_what_the_receiver_says_is_done(platform: Platform, clock: FakeClo
     assert await scenes.couriered(platform, FakePoster()) == 1
 
 
+async def test_a_receiver_says_by_a_header_that_it_wants_no_more(platform: Platform) -> None:
+    one, all_of_it, done = [
+        await scenes.a_webhook(platform, url=f"https://example.com/{name}", events=["contact.opted_out"])
+        for name in ("one", "all", "done")
+    ]
+    for webhook, status, said in ((one, 500, "abort-message"), (all_of_it, 500, "disable"), (done, 200, " Disable ")):
+        await scenes.told(platform, webhook, 1)
+        await scenes.couriered(platform, _answers(status, **{"webhook-delivery": said}))
+    assert [(row.state, row.reason) for row in await _rows(platform)] == [
+        ("failed", "aborted"),
+        ("failed", "gone"),
+        ("delivered", None),
+    ]
+    assert [(await _webhook(platform, each)).is_enabled for each in (one, all_of_it, done)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "schedule", "least_s", "most_s"),
+    [
+        (Posted(429, {}, b"", 0.0), None, 60, 66),
+        (Posted(429, {"retry-after": "7"}, b"", 0.0), None, 7, 8),
+        (Posted(429, {}, b"", 0.0), [2.0], 1, 3),
+        (PostError("timeout"), None, 60, 66),
+        (PostError("connect_timeout"), None, 60, 66),
+        (PostError("reset"), None, 4, 6),
+        (Posted(500, {}, b"", 0.0), None, 4, 6),
+    ],
+)
+async def test_one_that_has_too_much_or_hangs_is_spared_for_a_minute(
+    platform: Platform, answer: Posted | PostError, schedule: list[float] | None, least_s: float, most_s: float
+) -> None:
+    webhook = await scenes.a_webhook(platform, events=["contact.opted_out"], schedule=schedule)
+    await scenes.told(platform, webhook, 1)
+    await scenes.couriered(platform, FakePoster(lambda _: answer))
+    (row,) = await _rows(platform)
+    webhook = await _webhook(platform, webhook)
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+    assert least_s - 2 <= (row.next_at - now).total_seconds() <= most_s
+    if isinstance(answer, Posted) and answer.status == 429:
+        rests_s = 7 if answer.headers else 60
+        assert webhook.paused_until is not None
+        assert rests_s - 2 <= (webhook.paused_until - now).total_seconds() <= rests_s
+
+
 async def test_what_is_given_up_is_told_once_an_hour_and_never_of_that_telling(
     platform: Platform, clock: FakeClock
 ) -> None:
