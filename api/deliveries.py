@@ -16,6 +16,8 @@ from api.webhook_bodies import (
     AttemptOut,
     DeliveryOut,
     DeliveryWhole,
+    PurgeIn,
+    PurgeOut,
     ReplayCount,
     ReplayIn,
     ReplayOut,
@@ -24,7 +26,7 @@ from api.webhook_bodies import (
     StatisticsOut,
     TestOut,
 )
-from core import audit, courier, delivery_log, replays, webhooks
+from core import audit, courier, delivery_log, delivery_pruning, replays, webhooks
 from core.audit import Happened
 from core.bootstrap import Platform
 from core.deliveries import DELIVERED, FAILED
@@ -36,6 +38,7 @@ from core.replays import Wanted
 router = APIRouter(prefix="/api/v3/webhooks", tags=["webhooks"], route_class=Once)
 asking = APIRouter(prefix="/api/v3/webhooks", tags=["webhooks"], route_class=Signed)
 READ, MANAGE = [Depends(needs("webhooks.read"))], [Depends(needs("webhooks.manage"))]
+_PURGED_AT_ONCE = 5_000
 logger = logging.getLogger(__name__)
 _Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 
@@ -67,6 +70,14 @@ async def list_deliveries(tx: Tx, place: PlaceDep, sought: SoughtDep) -> Page[De
     """What endpoints were told and are still to be told, newest first."""
     rows = await delivery_log.listed(tx, sought, before=place.after or None, limit=place.limit)
     return page(rows, place, id_of=lambda row: row.id, show=show)
+
+
+@router.post("/deliveries/purge", dependencies=MANAGE, responses=documented(), openapi_extra=DOCUMENTED)
+async def purge_deliveries(body: PurgeIn, tx: Tx) -> PurgeOut:
+    """Forget what was delivered or given up, with all attempts and what was answered, before the time of the log is
+    over. What is still to be delivered stays."""
+    forgotten = await delivery_pruning.purge(tx, until=body.until, webhook_id=body.webhook_id, most=_PURGED_AT_ONCE)
+    return PurgeOut(forgotten=forgotten, may_have_more=forgotten == _PURGED_AT_ONCE)
 
 
 @router.get("/deliveries/{delivery_id}", dependencies=READ, responses=documented(404))

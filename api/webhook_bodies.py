@@ -268,6 +268,20 @@ class ReplayCount(Shown):
     count: int = Field(examples=[4711])
 
 
+class PurgeIn(Body):
+    """What to forget of the log."""
+
+    until: Moment = Field(description="What was made before this moment.")
+    webhook_id: int | None = Field(default=None, ge=1, le=2**63 - 1, description="Only of this endpoint.")
+
+
+class PurgeOut(Shown):
+    """What was forgotten."""
+
+    forgotten: int = Field(examples=[5000])
+    may_have_more: bool = Field(description="Ask again: so many are forgotten at once.")
+
+
 class ReplayOut(Shown):
     """Deliveries that are made again, and how far that is."""
 

@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from core import bulk, delivery_order
 from core.bootstrap import Platform
-from core.database import Database
-from core.deliveries import EXPIRED, FAILED, WAITING
+from core.database import Database, Tx
+from core.deliveries import DELIVERED, EXPIRED, FAILED, WAITING
 from core.models import Delivery, Webhook
 
 _BATCH = 1_000
@@ -34,16 +34,28 @@ async def prune(platform: Platform, *, now: datetime) -> int:
     ):
         pass
     forgotten, old = 0, now - timedelta(days=settings.webhook_log_days)
-    delete = "DELETE FROM deliveries WHERE id"
+    forget = "DELETE FROM deliveries WHERE id"
     aged = f"SELECT id FROM deliveries WHERE created_at < :before AND {_SINCE} < :before AND state <> 'sending' "
     aged += "ORDER BY created_at LIMIT :some"
-    while done := await _in_batch(database, delete, aged, before=old):
+    while done := await _in_batch(database, forget, aged, before=old):
         forgotten += done
     for webhook_id in await _removed(database):
         theirs = f"SELECT id FROM deliveries WHERE webhook_id = {webhook_id} AND created_at < :before LIMIT :some"
-        while done := await _in_batch(database, delete, theirs, before=now + timedelta(days=1)):
+        while done := await _in_batch(database, forget, theirs, before=now + timedelta(days=1)):
             forgotten += done
     return forgotten
+
+
+async def purge(tx: Tx, *, until: datetime, webhook_id: int | None = None, most: int = 5_000) -> int:
+    """What was made before, and is delivered or given up, with its attempts: that of one endpoint, or all. Returns how
+    many that were; with `most` there may be more."""
+    old = select(Delivery.id).where(Delivery.created_at < until, Delivery.state.in_((DELIVERED, FAILED)))
+    if webhook_id is not None:
+        old = old.where(Delivery.webhook_id == webhook_id)
+    found = (await tx.execute(old.order_by(Delivery.created_at).limit(most))).scalars().all()
+    gone = delete(Delivery).where(text(f"deliveries.id {bulk.in_ids(tx)}"), Delivery.state.in_((DELIVERED, FAILED)))
+    await tx.execute(gone.execution_options(synchronize_session=False), {"ids": bulk.ids(found)})
+    return len(found)
 
 
 async def _expire(database: Database, *, before: datetime, now: datetime) -> int:

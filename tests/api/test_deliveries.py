@@ -168,3 +168,15 @@ async def test_bodies_are_for_who_may_read_messages_and_numbers_for_who_may_see_
         first = (await api.get("/api/v3/webhooks/deliveries?limit=1")).json()
         rest = (await api.get(f"/api/v3/webhooks/deliveries?limit=1&cursor={first['next_cursor']}")).json()
         assert rest == {"data": [], "next_cursor": None}
+
+
+async def test_the_log_is_forgotten_on_request(server: Server) -> None:
+    async with receiver() as there, server.client() as api:
+        await _endpoint(api, there)
+        await api.post("/api/v3/webhooks/1/test")
+        body = {"until": "2999-01-01T00:00:00Z", "webhook_id": 1}
+        async with server.client(await server.new_key("read")) as reader:
+            assert (await reader.post("/api/v3/webhooks/deliveries/purge", json=body)).status_code == 403
+        answer = await api.post("/api/v3/webhooks/deliveries/purge", json=body)
+        assert answer.json() == {"forgotten": 1, "may_have_more": False}
+        assert (await api.get("/api/v3/webhooks/deliveries")).json()["data"] == []

@@ -116,3 +116,25 @@ async def test_one_that_waited_too_long_wakes_the_next_of_its_chat(platform: Pla
     await _prune(platform)
     assert await scenes.couriered(platform, FakePoster()) == 1
     assert [row.state for row in await _rows(platform)] == ["failed", "delivered"]
+
+
+async def test_the_log_is_forgotten_on_request_but_not_what_is_to_be_delivered(
+    platform: Platform, clock: FakeClock
+) -> None:
+    one, other = [
+        await scenes.a_webhook(platform, url=f"https://example.com/{one}", events=["contact.opted_out"]) for one in "ab"
+    ]
+    for webhook in (one, other):
+        await scenes.told(platform, webhook, *range(1, 6))
+        await scenes.couriered(platform, FakePoster())
+    clock.advance(hours=1)
+    await scenes.told(platform, one, 6)
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        assert await delivery_pruning.purge(tx, until=now - timedelta(hours=2)) == 0
+        done = [await delivery_pruning.purge(tx, until=now, webhook_id=one.id, most=3) for _ in range(3)]
+        assert done == [3, 2, 0]
+        assert len((await tx.execute(select(DeliveryAttempt.id))).all()) == 5
+    assert [(row.webhook_id, row.state) for row in await _rows(platform)] == [(other.id, "delivered")] * 5 + [
+        (one.id, "waiting")
+    ]

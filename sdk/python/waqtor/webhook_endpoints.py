@@ -154,6 +154,13 @@ class ReplayCount(Model):
     count: int
 
 
+class Purged(Model):
+    """`may_have_more`: ask again."""
+
+    forgotten: int
+    may_have_more: bool
+
+
 class Webhooks(Resource[C]):
     @call
     def events(self) -> Ask[WebhookEvents]:
@@ -287,6 +294,14 @@ class Webhooks(Resource[C]):
     def delivery(self, delivery_id: int) -> Ask[WholeDelivery]:
         """With what is posted, and every attempt."""
         return get(f"/webhooks/deliveries/{delivery_id}", WholeDelivery)
+
+    @call
+    def purge(
+        self, *, until: datetime, webhook_id: int | None = None, idempotency_key: str | None = None
+    ) -> Ask[Purged]:
+        """Forget what was made before and is delivered or given up: of one endpoint, or all."""
+        body = given(until=until.isoformat(), webhook_id=webhook_id)
+        return write("POST", "/webhooks/deliveries/purge", Purged, json=body, key=idempotency_key)
 
     @call
     def statistics(self, webhook_id: int | None = None, *, since: datetime | None = None) -> Ask[WebhookStatistics]:
