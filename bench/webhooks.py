@@ -247,8 +247,9 @@ def written(asked: argparse.Namespace, facts: str, found: Sequence[Facts], bad: 
             ("database", "who", "events/s", "p50 ms", "p99 ms", "most ms", "missing", "latest by number"), lags
         ),
         "",
-        "What bad receivers cost the process that posts to them, by itself: until the last was given up or had its "
-        "answer, and how much memory it had more than before. 16 KiB of an answer are kept for the log.",
+        "What bad receivers cost the process that posts to them, each row in a new process, and good ones beside them: "
+        "until the last was given up or had its answer, and how much memory it had more than before. 16 KiB of an answer "
+        "are kept for the log.",
         "",
         *child.table(("receiver", "at once", "seconds", "more KB", "of them kept"), _bad_rows(bad)),
         "",
