@@ -248,8 +248,8 @@ def written(asked: argparse.Namespace, facts: str, found: Sequence[Facts], bad: 
         ),
         "",
         "What bad receivers cost the process that posts to them, each row in a new process, and good ones beside them: "
-        "until the last was given up or had its answer, and how much memory it had more than before. 16 KiB of an answer "
-        "are kept for the log.",
+        "until the last was given up or had its answer, and how much memory it had more than before. 16 KiB of an "
+        "answer are kept for the log.",
         "",
         *child.table(("receiver", "at once", "seconds", "more KB", "of them kept"), _bad_rows(bad)),
         "",
