@@ -49,15 +49,31 @@ def limits_of(request: Request) -> Limits:
 
 async def authenticate(request: Request) -> Principal:
     """Looked up each time, so that revoking counts at once."""
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if given and kind.lower() != "bearer":
-        raise NotSignedIn("Only Bearer is understood here.", hint=_HINT)
-    if token := given.strip() or request.headers.get("x-api-key", ""):
-        is_access_token = token.count(".") == 2 and not token.startswith("wq_")
-        return await (_by_access_token(request, token) if is_access_token else _by_key(request, token))
+    if credential := brought(request):
+        return await by_credential(request, credential)
     if cookie := request.cookies.get(cookies.NAME):
         return await _by_cookie(request, cookie)
     raise NotSignedIn("An API key is needed, or a sign-in.", hint=_HINT)
+
+
+def brought(request: Request) -> str:
+    """The key or access token that the headers bring; empty where they bring none. Raises `NotSignedIn` for an
+    Authorization that says nothing: who sends one does not mean the cookie that a browser sends by itself."""
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        return request.headers.get("x-api-key", "")
+    kind, _, given = authorization.strip().partition(" ")
+    if kind.lower() != "bearer":
+        raise NotSignedIn("Only Bearer is understood here.", hint=_HINT)
+    if not given.strip():
+        raise NotSignedIn("The header Authorization says nothing.", hint=_HINT)
+    return given.strip()
+
+
+async def by_credential(request: Request, credential: str) -> Principal:
+    """Who has this key or access token."""
+    is_access_token = credential.count(".") == 2 and not credential.startswith("wq_")
+    return await (_by_access_token(request, credential) if is_access_token else _by_key(request, credential))
 
 
 async def _by_key(request: Request, full: str) -> Principal:

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection, Request
 
 from api import cookies
 from api.addresses import address_of, is_among
-from api.auth import admit, authenticate, person, program
+from api.auth import admit, authenticate, brought, by_credential, person, program
 from api.cluster import Cluster
 from api.connections import Client
 from api.limits import Limits
@@ -157,9 +157,9 @@ class Entrance:
     async def _by_key_or_token(self, request: Request) -> Principal:
         """What opens many connections at once is looked up once. Revoked meanwhile, it is found by the next look at
         who is connected: within a second in all."""
-        brought = request.headers.get("authorization"), request.headers.get("x-api-key"), address_of(request)
-        word = hashlib.sha256(repr(brought).encode()).digest()
-        return await self._recent.get(word, lambda: authenticate(request))
+        credential = brought(request)
+        word = hashlib.sha256(repr((credential, address_of(request))).encode()).digest()
+        return await self._recent.get(word, lambda: by_credential(request, credential))
 
     async def _by_ticket(self, request: Request) -> Principal:
         async with self._platform.database.reading() as tx:
@@ -210,4 +210,5 @@ def _brings_more_than_a_cookie(request: Request) -> bool:
 
 
 def _brings_a_key_or_token(request: Request) -> bool:
+    """Or says that it does: one that is empty is refused by who looks at it."""
     return bool(request.headers.get("authorization") or request.headers.get("x-api-key"))

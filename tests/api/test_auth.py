@@ -122,6 +122,9 @@ def test_every_write_is_one_transaction_with_an_idempotency_key() -> None:
         {"Authorization": "Bearer nonsense"},
         {"Authorization": "Bearer wq__"},
         {"Authorization": "Basic dXNlcjpwYXNz"},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer \t"},
         {"X-API-Key": "wq_\u00fc_\u00fc".encode("latin-1")},
     ],
 )
