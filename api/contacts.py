@@ -11,6 +11,7 @@ from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
+from api.masking import sees_numbers
 from api.pages import Page, PlaceDep, page
 from core import attributes, audiences, consents, contacts
 from core.contacts import Card, NewContact
@@ -130,6 +131,7 @@ async def create_contact(body: ContactIn, response: Response, platform: Platform
 
 @router.get("", dependencies=[Depends(needs("contacts.read"))], responses=documented())
 async def list_contacts(
+    request: Request,
     tx: Tx,
     place: PlaceDep,
     now: Now,
@@ -140,7 +142,8 @@ async def list_contacts(
     ] = None,
 ) -> Page[ContactOut]:
     """Contacts in the order they were added."""
-    matching = None if filter is None else await audiences.matching(tx, parse(filter), at=now)
+    sees = sees_numbers(principal_of(request))
+    matching = None if filter is None else await audiences.matching(tx, parse(filter), at=now, sees_numbers=sees)
     cards = await contacts.cards(tx, after=place.after, limit=place.limit, tag=tag, matching=matching)
     return page(cards, place, id_of=lambda card: card.contact.id, show=show)
 

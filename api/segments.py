@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
-from api.auth import needs
+from api.auth import needs, principal_of
 from api.bodies import Body, Shown
 from api.deps import Id, Now, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once, Signed
+from api.masking import sees_numbers
 from api.pages import Named, OrderedDep, Page, page
 from core import segments
 from core.errors import Invalid
@@ -98,19 +99,19 @@ def show(segment: Segment) -> SegmentOut:
     )
 
 
-async def _count(tx: Tx, chosen: Filter, now: datetime) -> CountOut:
+async def _count(tx: Tx, chosen: Filter, now: datetime, *, sees_numbers: bool = True) -> CountOut:
     return CountOut(
-        count=await segments.count(tx, chosen, at=now),
-        sample=list(await segments.sample(tx, chosen, at=now)),
+        count=await segments.count(tx, chosen, at=now, sees_numbers=sees_numbers),
+        sample=list(await segments.sample(tx, chosen, at=now, sees_numbers=sees_numbers)),
         filter=write(chosen),
         structure=to_json(chosen),
     )
 
 
 @looking.post("/count", dependencies=[Depends(needs("contacts.read"))], responses=documented())
-async def count_filter(body: FilterIn, tx: Tx, now: Now) -> CountOut:
+async def count_filter(body: FilterIn, request: Request, tx: Tx, now: Now) -> CountOut:
     """How many people a filter chooses now, without saving it. Changes nothing, so it needs no idempotency key."""
-    return await _count(tx, _needed(body), now)
+    return await _count(tx, _needed(body), now, sees_numbers=sees_numbers(principal_of(request)))
 
 
 @router.post(

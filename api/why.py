@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
-from api.auth import needs
+from api.auth import needs, principal_of, require
 from api.bodies import Body, Shown
 from api.campaigns import WhichQuery
 from api.deps import Id, Now, PlatformDep, Str, Tx
@@ -54,13 +54,21 @@ class WhyOut(Shown):
 
 @router.post("/why", dependencies=[Depends(needs("recipients.read"))], responses=documented(404))
 async def why_or_why_not(
-    campaign_id: Id, who: WhoIn, tx: Tx, now: Now, platform: PlatformDep, occurrence: WhichQuery = "latest"
+    campaign_id: Id,
+    who: WhoIn,
+    request: Request,
+    tx: Tx,
+    now: Now,
+    platform: PlatformDep,
+    occurrence: WhichQuery = "latest",
 ) -> WhyOut:
-    """Why this person got the campaign's message, or why not, with the rows that prove it. Changes nothing."""
+    """Why this person got the campaign's message, or why not, with the rows that prove it. Changes nothing. To name the
+    person by phone takes `numbers.read` too, since asking for one number after another tells numbers."""
     if (who.contact_id is None) == (who.phone is None):
         raise Invalid("Name the person by contact_id or by phone.", field="contact_id")
     contact_id = who.contact_id
     if contact_id is None:
+        require(principal_of(request), "numbers.read")
         phone = contacts.e164(who.phone or "", platform.settings.default_country)
         contact_id = await why.whose(tx, platform.key, phone)
     number = await occurrences.chosen(tx, await campaigns.get(tx, campaign_id), occurrence)

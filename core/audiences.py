@@ -54,15 +54,18 @@ async def frozen(tx: Tx, audience: Mapping[str, Any]) -> dict[str, Any]:
     return dict(audience)
 
 
-async def chosen(tx: Tx, one: Filter, *, at: datetime | None = None) -> Select[tuple[int]]:
+async def chosen(tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True) -> Select[tuple[int]]:
     """As `members`, of a filter."""
-    return select(Contact.id.label("id")).where(is_there(), await matching(tx, one, at=at))
+    return select(Contact.id.label("id")).where(is_there(), await matching(tx, one, at=at, sees_numbers=sees_numbers))
 
 
-async def matching(tx: Tx, one: Filter, *, at: datetime | None = None) -> ColumnElement[bool]:
-    """The filter as a condition on `Contact`."""
+async def matching(
+    tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True
+) -> ColumnElement[bool]:
+    """The filter as a condition on `Contact`; whether who asks may see numbers."""
     now = at or await DatabaseClock().now(tx)
-    return filters_sql.condition(one, filters_sql.About(is_postgres(tx), await attributes.kinds(tx), now))
+    about = filters_sql.About(is_postgres(tx), await attributes.kinds(tx), now, sees_numbers)
+    return filters_sql.condition(one, about)
 
 
 def is_there() -> ColumnElement[bool]:

@@ -81,17 +81,17 @@ async def listed(
     return (await tx.execute(query)).scalars().all()
 
 
-async def count(tx: Tx, filter: Filter, *, at: datetime) -> int:
-    """How many people it chooses now."""
+async def count(tx: Tx, filter: Filter, *, at: datetime, sees_numbers: bool = True) -> int:
+    """How many people it chooses now; whether who asks may see numbers."""
     await _look_broadly(tx)
-    who = (await audiences.chosen(tx, filter, at=at)).subquery()
+    who = (await audiences.chosen(tx, filter, at=at, sees_numbers=sees_numbers)).subquery()
     return (await tx.execute(select(func.count()).select_from(who))).scalar_one()
 
 
-async def sample(tx: Tx, filter: Filter, *, at: datetime) -> Sequence[int]:
+async def sample(tx: Tx, filter: Filter, *, at: datetime, sees_numbers: bool = True) -> Sequence[int]:
     """The ids of the ten who were added last, of those it chooses."""
     await _look_broadly(tx)
-    who = await audiences.chosen(tx, filter, at=at)
+    who = await audiences.chosen(tx, filter, at=at, sees_numbers=sees_numbers)
     return (await tx.execute(who.order_by(who.selected_columns.id.desc()).limit(SAMPLE))).scalars().all()
 
 

@@ -38,9 +38,7 @@ async def answer_to(url: str, headers: Mapping[str, str]) -> int | str:
 
 
 @pytest.mark.parametrize("empty", ["Bearer", "Bearer ", ""])
-async def test_nobody_comes_in_by_the_cookie_of_who_came_a_moment_before(
-    server: Server, url: str, empty: str
-) -> None:
+async def test_nobody_comes_in_by_the_cookie_of_who_came_a_moment_before(server: Server, url: str, empty: str) -> None:
     await a_user(server.platform)
     own = {"Origin": url.replace("ws://", "http://").removesuffix("/ws")}
     cookie = {"Cookie": await a_cookie(server)}

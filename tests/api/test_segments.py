@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 import scenes
+from accounts import signed_in
 from core.errors import Invalid
 from core.filters_text import parse
 
@@ -122,3 +123,27 @@ async def test_a_kind_stays_while_a_filter_needs_it(server: Any, api: httpx.Asyn
     assert "the audience of campaign" in (await declared("vip", "number")).json()["error"]["message"]
     await api.post(f"/api/v3/campaigns/{campaign.id}/cancel")
     assert (await declared("vip", "number")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("filter", "whole", "masked"),
+    [
+        ('name contains "12345"', 1, 0),
+        ('name in ("+966501234567")', 1, 0),
+        ("other > 966501234566 and other < 966501234568", 1, 0),
+        ('chat contains "4567@"', 1, 0),
+        ('name != "+966501234567"', 1, 2),
+        ('city contains "iy" and born = "1990-01-31"', 1, 1),
+    ],
+)
+async def test_who_may_not_see_numbers_learns_none_by_filters(
+    server: Any, api: httpx.AsyncClient, filter: str, whole: int, masked: int
+) -> None:
+    attributes = {"other": "966501234567", "chat": "966501234567@c.us", "city": "Riyadh", "born": "1990-01-31"}
+    body = {"phone": "+966501234567", "name": "+966501234567", "attributes": attributes}
+    for one in (body, {"phone": "+966501234568", "name": "Noura"}):
+        assert (await api.post("/api/v3/contacts", json=one)).status_code == 201
+    viewer = (await signed_in(server, "viewer")).client
+    for client, count in ((api, whole), (viewer, masked)):
+        assert (await client.post("/api/v3/segments/count", json={"filter": filter})).json()["count"] == count
+        assert len((await client.get("/api/v3/contacts", params={"filter": filter})).json()["data"]) == count

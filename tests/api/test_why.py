@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 import scenes
+from accounts import signed_in
+from core.roles import Role
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,18 @@ async def test_a_person_is_named_by_number_or_phone(
     else:
         (told,) = answer.json()["answers"]
         assert (told["outcome"], told["because"]) == ("not_in_audience", "The campaign was not launched yet.")
+
+
+@pytest.mark.parametrize("role", ["viewer", "auditor"])
+async def test_who_may_not_see_numbers_cannot_ask_for_one_after_another(server: Any, role: Role) -> None:
+    await scenes.people(server.platform, 1)
+    campaign = await scenes.a_campaign(server.platform, await scenes.a_sender(server.platform))
+    person = await signed_in(server, role)
+    async with person.client as client:
+        for phone in ("+966500000000", "+966500000001"):
+            answer = await client.post(f"/api/v3/campaigns/{campaign.id}/why", json={"phone": phone})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_allowed")
+        assert (await client.post(f"/api/v3/campaigns/{campaign.id}/why", json={"contact_id": 1})).status_code == 200
 
 
 async def test_no_campaign_no_answer(server: Any, api: httpx.AsyncClient) -> None:
