@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from api.auth import needs
 from api.bodies import Body, Shown
-from api.deps import Id, Now, Str, Tx
+from api.deps import Id, Now, PlatformDep, Str, Tx
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Page, PlaceDep, page
@@ -68,10 +68,11 @@ class ApiKeyCreated(ApiKeyOut):
 
 
 @router.post("", status_code=201, responses=documented(409), openapi_extra=DOCUMENTED)
-async def create_api_key(body: ApiKeyIn, tx: Tx, now: Now) -> ApiKeyCreated:
+async def create_api_key(body: ApiKeyIn, platform: PlatformDep, tx: Tx, now: Now) -> ApiKeyCreated:
     """Make a key. The answer is the only place where it is ever shown."""
     made = await apikeys.create(
         tx,
+        platform.key,
         name=body.name,
         scopes=body.scopes,
         expires_at=body.expires_at,

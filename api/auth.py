@@ -80,7 +80,7 @@ async def _by_key(request: Request, full: str) -> Principal:
     platform = platform_of(request)
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
-        key = await apikeys.authenticate(tx, full, address=address_of(request), at=now)
+        key = await apikeys.authenticate(tx, platform.key, full, address=address_of(request), at=now)
     _uses(request).key(key.id, at=now)
     return program(key)
 

@@ -185,7 +185,7 @@ class Entrance:
         )
         async with self._platform.database.reading() as tx:
             now = await self._platform.clock.now(tx)
-            key = await handshakes.by_signature(tx, said, address=address_of(request), at=now)
+            key = await handshakes.by_signature(tx, self._platform.key, said, address=address_of(request), at=now)
         await self._spend(f"{key.id}:{said.nonce}")
         return program(key)
 

@@ -158,7 +158,9 @@ async def prepare(settings: Settings) -> str:
     database = connect(settings)
     await schema.upgrade(database)
     async with database.transaction() as tx:
-        made = await apikeys.create(tx, name="fuzz", scopes=["admin"], at=await DatabaseClock().now(tx))
+        made = await apikeys.create(
+            tx, keys.load(settings.key_file), name="fuzz", scopes=["admin"], at=await DatabaseClock().now(tx)
+        )
     await database.close()
     return made.full
 

@@ -61,7 +61,7 @@ async def prepare(settings: Settings) -> str:
             for number in range(_ACCOUNTS):
                 token = await users.invite(tx, role="user", email=f"u{number}@example.com", at=now)
                 await users.use_link(tx, platform.key, token, password_hash=kept, email=None, name="", at=now)
-            return (await apikeys.create(tx, name="bench", scopes=["read"], at=now)).full
+            return (await apikeys.create(tx, platform.key, name="bench", scopes=["read"], at=now)).full
 
 
 async def sign_ins(settings: Settings, count: int, at_once: int) -> Timed:

@@ -104,7 +104,9 @@ async def _prepared(settings: Settings) -> str:
     database = connect(settings)
     await schema.upgrade(database)
     async with database.transaction() as tx:
-        made = await apikeys.create(tx, name="soak", scopes=["read", "monitor"], at=await DatabaseClock().now(tx))
+        made = await apikeys.create(
+            tx, keys.load(settings.key_file), name="soak", scopes=["read", "monitor"], at=await DatabaseClock().now(tx)
+        )
     await database.close()
     return made.full
 

@@ -100,7 +100,9 @@ async def _first_key(settings: Settings) -> str:
     database = connect(settings)
     await schema.upgrade(database)
     async with database.transaction() as tx:
-        made = await apikeys.create(tx, name="bench", scopes=["read"], at=await DatabaseClock().now(tx))
+        made = await apikeys.create(
+            tx, keys.load(settings.key_file), name="bench", scopes=["read"], at=await DatabaseClock().now(tx)
+        )
     await database.close()
     return made.full
 

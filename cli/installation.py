@@ -158,6 +158,7 @@ def keys_rotate(_: argparse.Namespace) -> int:
             async with database.transaction() as tx:
                 number = await senders.reseal(tx, key) + await idempotency.reseal(tx, key)
                 number += await totp.reseal(tx, key) + await webhook_secrets.reseal(tx, key)
+                number += await apikeys.reseal(tx, key)
         finally:
             await database.close()
         keys.without_old_encryption_keys(settings.key_file)  # only now that all is committed under the new one
@@ -178,6 +179,7 @@ def keys_create(asked: argparse.Namespace) -> int:
                 now: datetime = await DatabaseClock().now(tx)
                 made = await apikeys.create(
                     tx,
+                    keys.load(settings.key_file),
                     name=asked.name,
                     scopes=asked.scopes or (["read", "write", "send"] if asked.service else apikeys.SCOPES),
                     addresses=asked.addresses,

@@ -122,7 +122,7 @@ async def _first_key(settings: Settings) -> str:
     await schema.upgrade(database)
     async with database.transaction() as tx:
         now = await DatabaseClock().now(tx)
-        made = await apikeys.create(tx, name="local", scopes=apikeys.SCOPES, at=now)
+        made = await apikeys.create(tx, keys.load(settings.key_file), name="local", scopes=apikeys.SCOPES, at=now)
     await database.close()
     return made.full
 

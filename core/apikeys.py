@@ -16,6 +16,7 @@ from core import notices, notifications
 from core.database import Tx
 from core.errors import Conflict, Invalid, NotFound, NotSignedIn
 from core.events import ApiKeyMoved, publish
+from core.keys import MasterKey
 from core.models import ApiKey
 from core.roles import SCOPE_NAMES
 
@@ -32,7 +33,7 @@ _SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _PREFIX_BYTES = 5
 _LONGEST_PREFIX = 16
 _SECRET_BYTES = 32  # of such length a plain hash is as good as a slow one: nobody guesses it
-_NOBODY = hashlib.sha256(b"").hexdigest()
+_NOBODY = "0" * 64
 _HINT = "Send the header Authorization: Bearer wq_… with a key made by: waqtor keys create"
 
 
@@ -46,6 +47,7 @@ class Created:
 
 async def create(
     tx: Tx,
+    master: MasterKey,
     *,
     name: str,
     scopes: Iterable[str],
@@ -71,7 +73,8 @@ async def create(
     row = ApiKey(
         name=name.strip(),
         prefix=prefix,
-        key_hash=_hash(secret),
+        key_hash=_hash(master, secret),
+        signing=master.encrypt({"secret": signing_secret(secret)}),
         kind=kind,
         scopes=wanted,
         addresses=_networks(addresses) if addresses else None,
@@ -85,12 +88,14 @@ async def create(
     return Created(row=row, full=f"wq_{prefix}_{secret}")
 
 
-async def authenticate(tx: Tx, full: str, *, address: str = "", at: datetime) -> ApiKey:
+async def authenticate(tx: Tx, master: MasterKey, full: str, *, address: str = "", at: datetime) -> ApiKey:
     """The key that is valid now and from there; raises `NotSignedIn`, which tells why only to who holds the secret."""
     mark, _, rest = full.partition("_")
     prefix, _, secret = rest.partition("_")
     row = await _look_up(tx, prefix) if mark == "wq" else None
-    if not hmac.compare_digest(_hash(secret), row.key_hash if row else _NOBODY) or row is None:
+    is_old = row is not None and row.signing is None  # its hash is a plain one
+    made = signing_secret(secret) if is_old else _hash(master, secret)
+    if not hmac.compare_digest(made, row.key_hash if row else _NOBODY) or row is None:
         raise NotSignedIn("This API key is not known.", hint=_HINT)
     if row.revoked_at is not None:
         raise NotSignedIn("This API key was revoked.", hint=_HINT)
@@ -189,5 +194,24 @@ def _within(address: str, networks: Sequence[str]) -> bool:
     return any(plain in ipaddress.ip_network(one) for one in networks)
 
 
-def _hash(secret: str) -> str:
+def signing_secret(secret: str) -> str:
+    """What the owner of a key signs with: the hex SHA-256 of its secret part. Who has it can come in by a signature."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def signs_with(master: MasterKey, row: ApiKey) -> str:
+    """`signing_secret` of this key, as it is kept."""
+    return row.key_hash if row.signing is None else str(master.decrypt(row.signing)["secret"])
+
+
+async def reseal(tx: Tx, master: MasterKey) -> int:
+    """Every stored secret under the newest encryption key."""
+    rows = (await tx.execute(select(ApiKey).where(ApiKey.signing.is_not(None)))).scalars().all()
+    for row in rows:
+        row.signing = master.reseal(row.signing) if row.signing else None
+    return len(rows)
+
+
+def _hash(master: MasterKey, secret: str) -> str:
+    """Keyed, so that the database alone tells nothing that lets anybody in."""
+    return master.hash("api-key", signing_secret(secret))

@@ -42,18 +42,24 @@ class Signed:
 
 
 def signature(secret: str, text: bytes) -> str:
-    """Hex HMAC-SHA256, keyed with the hex SHA-256 of the key's secret part: that is what the server has of it."""
-    return hmac.new(hashlib.sha256(secret.encode()).hexdigest().encode(), text, hashlib.sha256).hexdigest()
+    """Hex HMAC-SHA256, keyed with the hex SHA-256 of the key's secret part: that is what the server has of it,
+    encrypted."""
+    return _hmac(apikeys.signing_secret(secret), text)
 
 
-async def by_signature(tx: Tx, said: Signed, *, address: str, at: datetime) -> ApiKey:
+def _hmac(signs_with: str, text: bytes) -> str:
+    return hmac.new(signs_with.encode(), text, hashlib.sha256).hexdigest()
+
+
+async def by_signature(tx: Tx, master: MasterKey, said: Signed, *, address: str, at: datetime) -> ApiKey:
     """The key it is signed with. Only looks: who cannot sign takes no lock. `spend` its nonce before it counts. Raises
     `NotSignedIn`."""
     key = await apikeys.by_prefix(tx, said.key, address=address, at=at)
-    kept = key.key_hash if key else secrets.token_hex(32)
-    expected = hmac.new(kept.encode(), said.text, hashlib.sha256).hexdigest()
+    expected = _hmac(apikeys.signs_with(master, key) if key else secrets.token_hex(32), said.text)
     if not hmac.compare_digest(expected.encode(), said.signature.encode()) or key is None:
         raise NotSignedIn("The signature is not right.", field="sig")
+    if key.signing is None:  # what it would sign with can be read in any copy of the database
+        raise NotSignedIn("This key is too old to sign with. Make another.", field="sig")
     if abs(at.timestamp() - said.timestamp_ms / 1000) > CLOCKS_APART.total_seconds():
         raise NotSignedIn("The signature is too old, or your clock is wrong.", field="ts")
     if said.bound_to and said.bound_to != address:

@@ -48,7 +48,7 @@ class Server:
     async def new_key(self, *scopes: str) -> str:
         async with self.platform.database.transaction() as tx:
             now = await self.platform.clock.now(tx)
-            return (await apikeys.create(tx, name="a test", scopes=scopes, at=now)).full
+            return (await apikeys.create(tx, self.platform.key, name="a test", scopes=scopes, at=now)).full
 
 
 # FastAPI works out its 140 routes when an app is first asked, which takes longer than most tests. They hold nothing of
@@ -84,7 +84,9 @@ def made_key(settings: Settings) -> str:
     async def make() -> str:
         database = connect(settings)
         async with database.transaction() as tx:
-            made = await apikeys.create(tx, name="t", scopes=["admin"], at=await DatabaseClock().now(tx))
+            made = await apikeys.create(
+                tx, keys.load(settings.key_file), name="t", scopes=["admin"], at=await DatabaseClock().now(tx)
+            )
         await database.close()
         return made.full
 

@@ -122,6 +122,6 @@ async def _first_key(settings: Settings) -> str:
         await schema.upgrade(database)
         async with database.transaction() as tx:
             at = await DatabaseClock().now(tx)
-            return (await apikeys.create(tx, name="bench", scopes=["read"], at=at)).full
+            return (await apikeys.create(tx, keys.load(settings.key_file), name="bench", scopes=["read"], at=at)).full
     finally:
         await database.close()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, SmallInteger, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped
 
 from core.models.base import Base, BigId, Json, UtcDateTime, personal, plain
@@ -66,7 +66,8 @@ _OF_A_SERVICE = text("kind = 'service' AND revoked_at IS NULL")
 
 
 class ApiKey(Base):
-    """`kind`: program, or service for a part of the installation itself; of those in force one has a name."""
+    """`kind`: program, or service for a part of the installation itself; of those in force one has a name. `signing`:
+    what its owner signs with, encrypted; null for a key that is older than this, and signs nothing."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
@@ -76,6 +77,7 @@ class ApiKey(Base):
     name: Mapped[str] = plain(String(100))
     prefix: Mapped[str] = plain(String(16), unique=True)
     key_hash: Mapped[str] = plain(String(64))
+    signing: Mapped[bytes | None] = plain(LargeBinary)
     kind: Mapped[str] = plain(String(8), default="program", server_default="program")
     scopes: Mapped[list[str]] = plain(Json)
     addresses: Mapped[list[str] | None] = plain(Json)

@@ -167,7 +167,9 @@ async def test_a_revoked_key_is_refused_at_once(server: Any, api: httpx.AsyncCli
 async def test_an_expired_key_is_refused(server: Any, clock: FakeClock) -> None:
     async with server.platform.database.transaction() as tx:
         now = await clock.now(tx)
-        made = await apikeys.create(tx, name="day", scopes=["read"], expires_at=now + timedelta(days=1), at=now)
+        made = await apikeys.create(
+            tx, server.platform.key, name="day", scopes=["read"], expires_at=now + timedelta(days=1), at=now
+        )
     async with server.client(made.full) as client:
         assert (await client.get("/api/v3/contacts")).status_code == 200
         clock.advance(days=2)

@@ -42,7 +42,9 @@ def _ids(one: dict[str, Any]) -> list[int]:
 
 async def _key_is_made(server: Server, name: str) -> None:
     async with server.platform.database.transaction() as tx:
-        await apikeys.create(tx, name=name, scopes=["read"], at=await server.platform.clock.now(tx))
+        await apikeys.create(
+            tx, server.platform.key, name=name, scopes=["read"], at=await server.platform.clock.now(tx)
+        )
 
 
 def _join(url: str, person: Person) -> Any:

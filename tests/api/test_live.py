@@ -415,7 +415,9 @@ async def test_a_ticket_is_bound_to_where_its_key_is(settings: Settings) -> None
     async with strict(settings, trusted_proxies="127.0.0.1") as (server, url):
         async with server.platform.database.transaction() as tx:
             now = await server.platform.clock.now(tx)
-            key = await apikeys.create(tx, name="t", scopes=["read"], addresses=["192.0.2.7"], at=now)
+            key = await apikeys.create(
+                tx, server.platform.key, name="t", scopes=["read"], addresses=["192.0.2.7"], at=now
+            )
         base = url.replace("ws://", "http://").removesuffix("/ws")
         here, elsewhere = ({"X-Forwarded-For": address} for address in ("192.0.2.7", "192.0.2.8"))
         async with httpx.AsyncClient(base_url=base, headers={"X-API-Key": key.full, **here}) as client:

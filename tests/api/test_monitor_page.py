@@ -27,7 +27,7 @@ async def _people_and_keys(settings: Settings) -> list[str]:
         await a_user(platform, role)  # type: ignore[arg-type]
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        made = [(await apikeys.create(tx, name=name, scopes=["read"], at=now)).full for name in NAMES]
+        made = [(await apikeys.create(tx, platform.key, name=name, scopes=["read"], at=now)).full for name in NAMES]
     await platform.close()
     return made
 

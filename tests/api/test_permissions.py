@@ -125,7 +125,7 @@ async def test_a_scope_may_what_the_table_says_and_nothing_else(
         return
     async with server.platform.database.transaction() as tx:
         now = await server.platform.clock.now(tx)
-        key = (await apikeys.create(tx, name="reports", scopes=[scope], kind=kind, at=now)).full
+        key = (await apikeys.create(tx, server.platform.key, name="reports", scopes=[scope], kind=kind, at=now)).full
     for route in ROUTES:
         answer = await _ask(server, route, key)
         assert answer.status_code not in (401, 429, 500), (route, answer.text)

@@ -230,7 +230,7 @@ async def test_an_occurrence_that_was_missed_is_told(platform: Platform, clock: 
 async def test_keys_and_the_kill_switch_are_told_to_those_whom_they_concern(platform: Platform) -> None:
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        made = await apikeys.create(tx, name="reports", scopes=["read"], at=now)
+        made = await apikeys.create(tx, platform.key, name="reports", scopes=["read"], at=now)
         for _ in range(2):
             await apikeys.revoke(tx, made.row.id, at=now)
         for is_on in (True, False, False, True):
