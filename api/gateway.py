@@ -130,6 +130,7 @@ class Live:
         try:
             await send({"type": "websocket.accept"})
             client.socket.on_text = session.heard
+            client.socket.may_say = session.may_say
             session.welcome(seq, state)
         finally:
             client.socket.let_go()
@@ -137,7 +138,7 @@ class Live:
     def _told(self, event: Mapping[str, Any], session: Session, client: Client, place: Place) -> None:
         """What comes on this connection besides text, which the session hears; the last is that it is no more."""
         if event["type"] != "websocket.disconnect":
-            self.connections.tell(client, session.error("not_understood", "Only text messages are understood."))
+            session.heard_bytes(event["bytes"])
             return
         self._ended(client, event)
         self.connections.remove(client)

@@ -43,6 +43,8 @@ SERVER = "WaQtor WebSocket Server v3"
 ROOM_S = 0.05
 _BACKLOG = 64  # messages of a client that wait while it is given what it missed
 _MOST_TOPICS = 200
+_MOST_REFUSED = 100  # within a minute; who says more than that all the same is sent away
+_REFUSED_S = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -72,6 +74,8 @@ class Session:
         self._backlog: deque[bytes] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_noted = False
+        self._refused = 0
+        self._refused_since = 0.0
 
     def end(self) -> None:
         if self._task is not None:
@@ -82,17 +86,27 @@ class Session:
         self._tell(Welcome(timestamp=self._wall(), server=SERVER, seq=seq))
         self._tell(SessionState(timestamp=self._wall(), data=state))
 
-    def heard(self, payload: bytes) -> None:
-        """Called by the connection for each text message."""
-        counts = self._live.connections.counts
+    def may_say(self) -> bool:
+        """Called by the connection for whatever the client says, before it is read."""
+        if self._live.entrance.may_speak(self._client):
+            return True
+        counts, now = self._live.connections.counts, asyncio.get_running_loop().time()
         self._client.received += 1
         counts.received += 1
-        counts.bytes_in += len(payload)
-        if not self._live.entrance.may_speak(self._client):
-            counts.rate_limited += 1
-            self._note_too_many()
+        counts.rate_limited += 1
+        self._note_too_many()
+        if now - self._refused_since > _REFUSED_S:
+            self._refused, self._refused_since = 0, now
+        self._refused += 1
+        if self._refused > _MOST_REFUSED:
+            self._client.socket.close(1008, "Too many messages.")
+        else:
             self._tell_error("rate_limited", "Too many messages.", hint="This one was not read. Wait a second.")
-            return
+        return False
+
+    def heard(self, payload: bytes) -> None:
+        """Called by the connection for each text message."""
+        self._count(payload)
         if self._task is not None:
             if len(self._backlog) >= _BACKLOG:
                 self._client.socket.close(1008, "Too many messages at once.")
@@ -100,6 +114,17 @@ class Session:
             self._backlog.append(payload)
             return
         self._take(payload)
+
+    def heard_bytes(self, payload: bytes) -> None:
+        """Called for each message that is no text."""
+        self._count(payload)
+        self._tell_error("not_understood", "Only text messages are understood.")
+
+    def _count(self, payload: bytes) -> None:
+        counts = self._live.connections.counts
+        self._client.received += 1
+        counts.received += 1
+        counts.bytes_in += len(payload)
 
     def _note_too_many(self) -> None:
         if not self._is_noted:  # once for a connection: who floods us floods no log
@@ -254,11 +279,8 @@ class Session:
         self._live.connections.tell(self._client, prepared(message))
 
     def _tell_error(self, code: str, message: str, **more: Any) -> None:
-        self._live.connections.tell(self._client, self.error(code, message, **more))
-
-    def error(self, code: str, message: str, **more: Any) -> Prepared:
         self._live.connections.counts.fail(code, message)
-        return prepared(ErrorTold(timestamp=self._wall(), code=code, message=message, **more))
+        self._tell(ErrorTold(timestamp=self._wall(), code=code, message=message, **more))
 
     def _tell_mistake(self, mistake: ValidationError) -> None:
         first = mistake.errors(include_url=False, include_input=False, include_context=False)[0]

@@ -39,6 +39,7 @@ _RSV1, _RSV2_3 = 0x40, 0x30
 _MASKED = 0x80
 _LONG, _VERY_LONG = 126, 127
 _QUEUED = 64
+_SMALL_PART = 1024  # bytes; who says a megabyte in larger parts says one message
 _CLOSE_WAIT_S = 2.0
 _OUR_MISTAKE = "Something went wrong here, not in your message."
 _GONE = {"type": "websocket.disconnect", "code": 1005}
@@ -75,6 +76,7 @@ class WebSocket(asyncio.Protocol):
         "_writable",
         "heard",
         "max_size",
+        "may_say",
         "on_text",
         "transport",
         "waiting",
@@ -96,6 +98,9 @@ class WebSocket(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.max_size = config.ws_max_size
         self.on_text: Callable[[bytes], None] | None = None
+        self.may_say: Callable[[], bool] | None = None
+        """Asked for each message, ping and small part of a message before anything is made of it; False passes it over.
+        A part cannot be passed over: that it was refused only counts."""
         self.heard = 0.0
         """When the peer was last heard of, in the loop's time."""
         self.window_bits = 0
@@ -245,6 +250,9 @@ class WebSocket(asyncio.Protocol):
             if size < end:
                 self._needed = end - at
                 break
+            if not self._closing and self._is_refused(first, length):
+                at = end
+                continue
             if self._closing or (first & _WHOLE and not first & _RSV2_3):
                 self._whole(first, data, at, start, end)
             else:
@@ -253,6 +261,14 @@ class WebSocket(asyncio.Protocol):
                 return b""
             at = end
         return data[at:]
+
+    def _is_refused(self, first: int, length: int) -> bool:
+        opcode = first & 0x0F
+        is_message = opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.PING)
+        is_small_part = opcode == Opcode.CONT and length < _SMALL_PART
+        if self.may_say is None or not (is_message or is_small_part) or self.may_say():
+            return False
+        return is_message and bool(first & _WHOLE)
 
     def _lose(self, data: bytes) -> bytes:
         """Where the next frame begins cannot be told any more: the library says why, and nothing more is read."""

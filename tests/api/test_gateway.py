@@ -1,0 +1,63 @@
+"""What somebody may do to the gateway who was let in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from live import ask, at_port, joined
+from serving import Server
+
+
+@pytest.fixture
+async def url(server: Server) -> AsyncIterator[str]:
+    async with at_port(server) as url:
+        yield url
+
+
+async def _texts(ws: ClientConnection) -> None:
+    await ws.send('{"type":"ping"}')
+
+
+async def _bytes(ws: ClientConnection) -> None:
+    await ws.send(b"x")
+
+
+async def _pings(ws: ClientConnection) -> None:
+    await ws.ping()
+
+
+async def _empty_parts(ws: ClientConnection) -> None:
+    await ws.send([""] * 10)
+
+
+async def _read_on(ws: ClientConnection) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            await ws.recv()
+
+
+@pytest.mark.parametrize("says", [_texts, _bytes, _pings, _empty_parts])
+async def test_who_floods_us_with_whatever_it_is_is_sent_away(
+    server: Server, url: str, says: Callable[[ClientConnection], Awaitable[None]]
+) -> None:
+    async with joined(url, server.key) as ws:
+        for _ in range(300):
+            await says(ws)
+        with pytest.raises(ConnectionClosed) as closed:
+            await _read_on(ws)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "Too many messages.")
+    counts = server.app.state.live.connections.counts
+    assert counts.rate_limited == 101
+    assert counts.received >= counts.rate_limited
+
+
+async def test_one_message_in_many_large_parts_is_one_message(server: Server, url: str) -> None:
+    parts = ['{"type":"ping","id":"', *["x" * 4_096] * 100]
+    async with joined(url, server.key, compression=None) as ws:
+        await ws.send([*parts, '"}'])
+        assert (await ask(ws, type="ping"))["type"] in ("pong", "error")
+    assert server.app.state.live.connections.counts.rate_limited == 0
