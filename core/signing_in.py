@@ -53,6 +53,8 @@ async def sign_in(platform: Platform, work: Passwords, given: Given, here: Here)
                     await notifications.tell(tx, notices.sign_ins_failed(known.id, at=now), at=now)
                 if shuts_address:
                     await notifications.tell(tx, notices.sign_ins_failed(None, at=now), at=now)
+            else:  # right so far; the try of the account stays, or codes could be tried without end
+                await throttles.give_back(tx, platform.key, throttles.ADDRESS, here.neighbourhood)
         else:
             _note(tx, platform, Happened(who, "sign_in", f"sign_in:{outcome.sign_in.id}"), here, now)
             await throttles.clear(tx, platform.key, throttles.ACCOUNT, account)

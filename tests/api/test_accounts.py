@@ -242,6 +242,20 @@ async def test_a_second_factor_from_begin_to_lost_phone(server: Any, clock: Fake
         assert (await _sign_in(nobody)).status_code == 200
 
 
+async def test_the_first_half_of_a_right_sign_in_uses_up_no_try_of_the_address(server: Any) -> None:
+    person = await signed_in(server)
+    async with person.client as client, server.client("") as office:
+        secret = (await client.post("/api/v3/auth/totp", json={"password": PASSWORD})).json()["secret"]
+        confirmed = await client.post("/api/v3/auth/totp/confirm", json={"code": pyotp.TOTP(secret).now()})
+        for one in range(29):
+            await _sign_in(office, f"guess{one}@example.com")
+        assert code_of(await _sign_in(office)) == (401, "second_factor_needed")
+        code = confirmed.json()["recovery_codes"][0]
+        assert (await _sign_in(office, code=code)).status_code == 200
+        assert (await _sign_in(office, "guess@example.com")).status_code == 401
+        assert (await _sign_in(office, "guess@example.com")).status_code == 429
+
+
 async def test_codes_of_a_second_factor_cannot_be_tried_through(server: Any) -> None:
     person = await signed_in(server)
     async with person.client as client, server.client("") as thief:
