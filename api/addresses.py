@@ -1,4 +1,5 @@
-"""Where a request comes from, and over what. Headers are believed only of proxies that the settings name."""
+"""Where a request comes from, and over what. Headers are believed only of proxies that the settings name, and of our
+own dashboard."""
 
 import ipaddress
 from functools import lru_cache
@@ -8,19 +9,28 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 
 from api.deps import platform_of
+from core import service_credentials
 from core.signins import Here
+
+DASHBOARD_HEADER = "X-WaQtor-Dashboard"
+"""What the dashboard says to be believed (ui/session.py)."""
 
 
 def address_of(request: HTTPConnection) -> str:
     """The nearest address that is no trusted proxy; empty where there is none, as on a Unix socket."""
     peer = request.client.host if request.client else ""
     proxies = platform_of(request).settings.proxies
-    if not proxies or not is_among(peer, proxies):
+    if not is_among(peer, proxies) and not _is_dashboard(request):
         return _plain(peer)
     for said in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
         if said.strip() and not is_among(said.strip(), proxies):
             return _plain(said.strip()) or _plain(peer)  # nonsense is counted with the proxy that let it through
     return _plain(peer)
+
+
+def _is_dashboard(request: HTTPConnection) -> bool:
+    said = request.headers.get(DASHBOARD_HEADER)
+    return said is not None and service_credentials.is_dashboards(platform_of(request).key, said)
 
 
 def is_secure(request: Request) -> bool:

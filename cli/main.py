@@ -82,9 +82,11 @@ def _flows(_: argparse.Namespace) -> int:
 
 def _dashboard(_: argparse.Namespace) -> int:
     from cli.processes_probes import reachable
+    from core import service_credentials
     from ui.serve import serve
 
     settings = load_settings()
+    os.environ["WAQTOR_DASHBOARD_CREDENTIAL"] = service_credentials.for_dashboard(settings) or ""
     return serve(
         host=settings.dashboard_host,
         port=settings.dashboard_port,

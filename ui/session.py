@@ -1,5 +1,7 @@
 """Who looks. The sign-in is the API's own: the cookie names it, and each run asks whether it still counts."""
 
+import os
+
 import streamlit as st
 
 from ui import words
@@ -36,10 +38,13 @@ def _speaking_for(browser: Browser) -> Client:
 
 
 def forwarded(headers: "dict[str, str]", address: str | None) -> "dict[str, str]":
-    """Who asks us, for the API's list of sign-ins and its limits. It believes whom its settings name."""
+    """Who asks us, for the API's list of sign-ins and its limits. It believes whom its settings name, and us by our
+    credential (core/service_credentials.py)."""
     theirs = {name.lower(): value for name, value in headers.items()}
     chain = ", ".join(filter(None, (theirs.get("x-forwarded-for"), address)))
     told = {"User-Agent": theirs.get("user-agent", "")[:200]} | ({"X-Forwarded-For": chain} if chain else {})
+    if credential := os.environ.get("WAQTOR_DASHBOARD_CREDENTIAL"):
+        told["X-WaQtor-Dashboard"] = credential
     return {name: value.encode("ascii", "replace").decode() for name, value in told.items()}
 
 

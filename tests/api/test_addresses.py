@@ -12,9 +12,11 @@ from fastapi import Request
 
 from accounts import PASSWORD, a_user
 from api.addresses import address_of
+from core import service_credentials
 from core.settings import Settings
 from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 from serving import Server, inside, new_installation
+from ui.session import forwarded
 
 SIGN_IN = "/api/v3/auth/sign-in"
 
@@ -51,6 +53,23 @@ def test_where_somebody_is_seen_to_come_from(proxies: str, peer: str, forwarded:
     app = SimpleNamespace(state=SimpleNamespace(platform=SimpleNamespace(settings=Settings(trusted_proxies=proxies))))
     headers = [(b"x-forwarded-for", one.encode()) for one in forwarded.split("|")]
     assert address_of(Request({"type": "http", "app": app, "client": (peer, 1), "headers": headers})) == seen
+
+
+async def test_the_dashboard_is_believed_where_its_people_come_from(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with behind(tmp_path, sqlite_template, "") as server:
+        user = await a_user(server.platform)
+        credential = service_credentials.for_dashboard(server.platform.settings)
+        assert credential
+        for said, address in ((credential, "203.0.113.7"), ("a guess", "127.0.0.1")):
+            monkeypatch.setenv("WAQTOR_DASHBOARD_CREDENTIAL", said)
+            headers = forwarded({"X-Forwarded-For": "192.0.2.1"}, "203.0.113.7")
+            async with client_from(server, "127.0.0.1", headers) as dashboard:
+                answer = await dashboard.post(SIGN_IN, json={"email": user.email, "password": PASSWORD})
+                dashboard.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+                newest = (await dashboard.get("/api/v3/auth/sign-ins")).json()[0]
+            assert newest["address"] == address
 
 
 async def test_neither_a_header_nor_another_address_of_the_same_network_gives_more_tries(
