@@ -1,5 +1,6 @@
 """Who may open a WebSocket, and how much they may say on it."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Entrance:
         self._origins = frozenset(platform.settings.live_origins.replace(",", " ").split())
         self.places = Places(platform.settings, cluster)
         self._recent: SharedLooks[Principal] = SharedLooks(lasts_s=_REMEMBERED_S)
+        self._asked_for: set[tuple[Principal, str]] = set()
+        self._together: asyncio.Task[dict[tuple[Principal, str], Principal]] | None = None
         self.is_closing = False
 
     async def enter(self, connection: HTTPConnection) -> Entered:
@@ -86,11 +89,20 @@ class Entrance:
         return {one: now_they_are[who] for one, who in known.items() if who in now_they_are}
 
     async def recognise(self, principal: Principal, address: str) -> Principal:
-        """Who this is now; raises `NotSignedIn`."""
+        """Who this is now; raises `NotSignedIn`. Those who ask in one turn of the loop are looked up together: a batch
+        of events wakes all who stream."""
         who = principal, address
-        if found := (await self._anew({who})).get(who):
+        self._asked_for.add(who)
+        if self._together is None:
+            self._together = asyncio.create_task(self._look_together())
+        if found := (await asyncio.shield(self._together)).get(who):
             return found
         raise NotSignedIn("What you came in with is no longer valid, or not from here.", field="ticket")
+
+    async def _look_together(self) -> dict[tuple[Principal, str], Principal]:
+        await asyncio.sleep(0)
+        comers, self._asked_for, self._together = self._asked_for, set(), None
+        return await self._anew(comers)
 
     async def _anew(self, comers: Collection[tuple[Principal, str]]) -> dict[tuple[Principal, str], Principal]:
         """By who came from where: a key may be bound to addresses, and so is all that it opened."""
@@ -100,7 +112,7 @@ class Entrance:
             now = await self._platform.clock.now(tx)
             valid_keys = await apikeys.valid(tx, keys, at=now) if keys else {}
             valid_people = await signins.valid(tx, people, at=now) if people else {}
-            closed = {one: await protected_pages.closed(tx, one, at=now) for one in valid_people}
+            closed = await protected_pages.closed_to(tx, valid_people.keys(), at=now) if valid_people else {}
         found: dict[tuple[Principal, str], Principal] = {}
         for one, address in comers:
             if one.sign_in_id is None:

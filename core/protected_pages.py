@@ -3,11 +3,12 @@ closes the routes of that area too; any other name is a page of the dashboard, w
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import and_, delete, select
 
 from core import audit, throttles
 from core.audit import Happened
@@ -105,10 +106,21 @@ async def look(tx: Tx, name: str, sign_in_id: int, *, at: datetime) -> Seen:
 
 async def closed(tx: Tx, sign_in_id: int, *, at: datetime) -> frozenset[str]:
     """The areas that this sign-in may not see now; never what it takes to open them again."""
-    is_open = exists().where(
-        PageOpening.page == ProtectedPage.name, PageOpening.sign_in_id == sign_in_id, PageOpening.until > at
+    return (await closed_to(tx, {sign_in_id}, at=at))[sign_in_id]
+
+
+async def closed_to(tx: Tx, sign_in_ids: Collection[int], *, at: datetime) -> Mapping[int, frozenset[str]]:
+    """`closed` of each of them, asked together."""
+    openings = and_(
+        PageOpening.page == ProtectedPage.name, PageOpening.sign_in_id.in_(sign_in_ids), PageOpening.until > at
     )
-    return AREAS & frozenset((await tx.execute(select(ProtectedPage.name).where(~is_open))).scalars())
+    pages = select(ProtectedPage.name, PageOpening.sign_in_id).outerjoin(PageOpening, openings)
+    protected: set[str] = set()
+    opened: defaultdict[int | None, set[str]] = defaultdict(set)
+    for name, sign_in_id in await tx.execute(pages):
+        protected.add(name)
+        opened[sign_in_id].add(name)
+    return {one: AREAS & frozenset(protected - opened[one]) for one in sign_in_ids}
 
 
 async def open_page(platform: Platform, name: str, code: str, *, user_id: int, sign_in_id: int, here: Here) -> Seen:

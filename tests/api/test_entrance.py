@@ -1,13 +1,18 @@
 """Who may open a WebSocket: each as who they are, and nobody as another."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from sqlalchemy import event
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from accounts import PASSWORD, a_user
+from accounts import PASSWORD, a_user, signed_in
 from api import cookies
+from core.errors import NotSignedIn
+from core.principals import Principal
+from core.roles import Role
 from live import at_port, told
 from serving import Server
 
@@ -45,3 +50,34 @@ async def test_nobody_comes_in_by_the_cookie_of_who_came_a_moment_before(server:
     assert await answer_to(url, {**own, **cookie}) == "welcome"
     assert await answer_to(url, {**own, **cookie, "Authorization": empty}) == 1008
     assert await answer_to(url, {**own, "Authorization": empty}) == 1008
+
+
+async def test_however_many_are_looked_at_again_the_database_is_asked_as_often_as_for_one(server: Server) -> None:
+    entrance, statements = server.app.state.live.entrance, [0]
+    roles: tuple[Role, ...] = ("admin", "user", "viewer")
+    people = [await signed_in(server, role) for role in roles]
+    was = [
+        Principal("user", one.said["user"]["id"], frozenset(), "", sign_in_id=one.said["sign_in_id"]) for one in people
+    ]
+    async with people[0].client as admin:
+        await admin.put("/api/v3/protected-pages/contacts", json={"open_minutes": 15})
+        body = {"user_id": was[1].id}
+        code = (await admin.post("/api/v3/protected-pages/contacts/codes", json=body)).json()["code"]
+    async with people[1].client as user:
+        assert (await user.post("/api/v3/auth/pages/contacts/open", json={"code": code})).status_code == 200
+
+    @event.listens_for(server.platform.database.engine.sync_engine, "before_cursor_execute")
+    def count(*_: object) -> None:
+        statements[0] += 1
+
+    await entrance.recognise(was[0], "")
+    alone, statements[0] = statements[0], 0
+    now_they_are = await asyncio.gather(*(entrance.recognise(one, "") for one in was))
+    assert statements[0] == alone
+    assert [one.id for one in now_they_are] == [one.id for one in was]
+    assert ["contacts" in one.closed for one in now_they_are] == [True, False, True]
+    async with people[2].client as viewer:
+        await viewer.post("/api/v3/auth/sign-out")
+    mixed = await asyncio.gather(*(entrance.recognise(one, "") for one in was), return_exceptions=True)
+    assert [isinstance(one, NotSignedIn) for one in mixed] == [False, False, True]
+    event.remove(server.platform.database.engine.sync_engine, "before_cursor_execute", count)
