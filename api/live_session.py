@@ -243,7 +243,8 @@ class Session:
                 return
         for topic in wanted:
             if allows(self._client.principal, topics.permission(topic)):  # who they are may have changed meanwhile
-                self._live.connections.follow(self._client, topic, after=following.position)
+                # Whoever was told by another process may be ahead of what is told here.
+                self._live.connections.follow(self._client, topic, after=max(since, following.position))
                 if topic in last:
                     following.begin(topic, last[topic], principal=self._client.principal)
         if NOTIFICATIONS in self._client.topics:

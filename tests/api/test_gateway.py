@@ -7,7 +7,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from live import ask, at_port, joined
+from core import events
+from live import ask, at_port, joined, told
 from serving import Server
 
 
@@ -61,3 +62,22 @@ async def test_one_message_in_many_large_parts_is_one_message(server: Server, ur
         await ws.send([*parts, '"}'])
         assert (await ask(ws, type="ping"))["type"] in ("pong", "error")
     assert server.app.state.live.connections.counts.rate_limited == 0
+
+
+async def _paused(server: Server, number: int) -> None:
+    async with server.platform.database.transaction() as tx:
+        moved = events.CampaignMoved(campaign_id=7, what="paused", reason=str(number))
+        await events.publish(tx, moved, at=await server.platform.clock.now(tx))
+
+
+async def test_who_is_ahead_of_this_process_is_told_nothing_twice(server: Server, url: str) -> None:
+    following = server.app.state.live.following
+    async with joined(url, server.key) as other, joined(url, server.key) as ws:
+        await ask(other, type="subscribe", topics=["campaigns"])
+        for number in range(3):
+            await _paused(server, number)
+        since = [(await told(other))["seq"] for _ in range(3)][-1]
+        following.position = since - 3  # as if it had yet to read them
+        assert (await ask(ws, type="subscribe", topics=["campaigns"], since=since))["recovered"]
+        await _paused(server, 3)
+        assert (await told(ws))["seq"] > since
