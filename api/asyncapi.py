@@ -29,7 +29,7 @@ def generated() -> str:
             "live": {
                 "address": ADDRESS,
                 "description": f"Topics: {', '.join(topics.SYSTEMS)}, and of one object "
-                f"{', '.join(f'{kind}:{{id}}' for kind in topics.OBJECTS)}.",
+                f"{', '.join(f'{kind}:{{id}}' for kind in topics.OBJECTS)}; a chat's id is that of REST, 3-17.",
                 "messages": {one.__name__: _named(one) for one in (*HEARD, *TOLD)},
             }
         },

@@ -110,6 +110,8 @@ class MessagesMoved(_Event):
     SYSTEM: ClassVar[str] = "messages"
     state: str
     message_ids: Sequence[int]
+    chats: Sequence[str] = ()
+    """Of single messages, the chats they are in, by their ids of REST. Those of campaigns are too many to be named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,10 @@ class MessageReceived(_Event):
     sender_id: int
     contact_id: int
 
+    @property
+    def topic(self) -> str:
+        return f"chat:{chat_id(self.sender_id, self.contact_id)}"
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRead(_Event):
@@ -157,6 +163,10 @@ class ChatRead(_Event):
     sender_id: int
     contact_id: int
     message_id: int
+
+    @property
+    def topic(self) -> str:
+        return f"chat:{chat_id(self.sender_id, self.contact_id)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +351,11 @@ class NotificationWithdrawn(_Event):
     SYSTEM: ClassVar[str] = "notifications"
     notification_ids: Sequence[int]
     permission: str
+
+
+def chat_id(sender_id: int, contact_id: int) -> str:
+    """As REST names a chat."""
+    return f"{sender_id}-{contact_id}"
 
 
 async def publish(tx: Tx, happened: _Event, *, at: datetime) -> None:

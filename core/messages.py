@@ -11,7 +11,7 @@ from core import bulk, consents, contacts, content, media
 from core.content import Media, Text, content_adapter
 from core.database import Tx, is_postgres
 from core.errors import NotFound
-from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, publish
+from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, chat_id, publish
 from core.keys import MasterKey
 from core.models import MediaFile, Message
 from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt, SendError
@@ -307,6 +307,10 @@ async def chat(tx: Tx, contact_id: int, *, before: int | None, limit: int) -> Se
     return (await tx.execute(query)).scalars().all()
 
 
+def chats_of(rows: Iterable[Message]) -> Sequence[str]:
+    return sorted({chat_id(row.sender_id, row.contact_id) for row in rows if row.contact_id is not None})
+
+
 async def get(tx: Tx, message_id: int) -> Message:
     message = await tx.get(Message, message_id)
     if message is None:
@@ -337,8 +341,8 @@ async def leave_in_doubt(tx: Tx, recipient_ids: Collection[int], reason: str, *,
     await moved(tx, "unknown", sorted(left.scalars()), at=at)
 
 
-async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, at: datetime) -> None:
-    """After messages came to a state: their recipients follow, and the log says so."""
+async def moved(tx: Tx, state: str, message_ids: Sequence[int], *, chats: Sequence[str] = (), at: datetime) -> None:
+    """After messages came to a state: their recipients follow, and the log says so; of single ones with their chats."""
     if message_ids:
         await mirror(tx, message_ids)
-        await publish(tx, MessagesMoved(state=state, message_ids=message_ids), at=at)
+        await publish(tx, MessagesMoved(state=state, message_ids=message_ids, chats=chats), at=at)

@@ -180,7 +180,7 @@ async def fail(tx: Tx, rows: Sequence[Message], reason: str, *, at: datetime) ->
     for row in rows:
         row.state, row.reason, row.settled_at = "failed", reason, at
     await tx.flush()
-    await messages.moved(tx, "failed", [row.id for row in rows], at=at)
+    await messages.moved(tx, "failed", [row.id for row in rows], chats=messages.chats_of(rows), at=at)
 
 
 def _content(row: Message) -> Content:

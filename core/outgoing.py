@@ -133,7 +133,8 @@ async def accept_many(
         files = {row.media_id for row in rows if row.media_id and row.sender_id == sender_id}
         await media_uploads.ask(tx, sender_id, files, at=at)
     if rows:
-        await publish(tx, MessagesMoved(state="queued", message_ids=[row.id for row in rows]), at=at)
+        queued = MessagesMoved("queued", [row.id for row in rows], messages.chats_of(rows))
+        await publish(tx, queued, at=at)
     return taken
 
 

@@ -13,6 +13,7 @@ from core import bulk, campaigns, consents, media_uploads, messages, pacing, sen
 from core.bootstrap import Platform
 from core.content import content_adapter
 from core.database import Tx, is_postgres
+from core.events import chat_id
 from core.models import Message, Sender
 from core.ports import (
     Accepted,
@@ -110,12 +111,19 @@ async def settle(
     for row in await _write_down(tx, rows, now=now):
         by_state.setdefault(row[1], []).append(row[0])
     for state, some in by_state.items():
-        await messages.moved(tx, state, some, at=now)
+        chats = await _chats(tx, some) if gate.campaign is None else ()
+        await messages.moved(tx, state, some, chats=chats, at=now)
     await _hold_back(tx, [row for row in rows if row["not_before"]])
     if token_was_replaced:
         answers = [answer for answer in answers if not isinstance(answer.result, SessionLost)]
     await _draw_consequences(tx, gate, answers, now=now)
     return await _take_stops(tx, answers, now=now)
+
+
+async def _chats(tx: Tx, message_ids: Sequence[int]) -> Sequence[str]:
+    where = select(Message.sender_id, Message.contact_id).where(Message.id.in_(message_ids)).distinct()
+    found = await tx.execute(where.where(Message.contact_id.is_not(None)))
+    return sorted(chat_id(sender_id, contact_id) for sender_id, contact_id in found)
 
 
 async def _renewed(tx: Tx, gate: SenderGate, answers: Sequence[Answer], *, now: datetime) -> Collection[int]:

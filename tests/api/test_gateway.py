@@ -7,7 +7,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from core import events
+import scenes
+from api import topics
+from core import events, messages
+from core.content import Text
+from core.errors import Invalid
+from core.ports import Address, Inbound
 from live import ask, at_port, joined, told
 from serving import Server
 
@@ -81,3 +86,38 @@ async def test_who_is_ahead_of_this_process_is_told_nothing_twice(server: Server
         assert (await ask(ws, type="subscribe", topics=["campaigns"], since=since))["recovered"]
         await _paused(server, 3)
         assert (await told(ws))["seq"] > since
+
+
+async def test_a_chat_is_followed_by_the_id_that_rest_gives_it(server: Server, url: str) -> None:
+    """And nobody else's comes with it."""
+    platform = server.platform
+    await scenes.people(platform, 2)
+    sender = await scenes.a_sender(platform)
+    async with joined(url, server.key) as ws, server.client() as api:
+        await ask(ws, type="subscribe", topics=[f"chat:{sender.id}-1"])
+        for person in (2, 1):
+            async with platform.database.transaction() as tx:
+                now = await platform.clock.now(tx)
+                who = [Address("phone", f"+9665{person - 1:08d}")]
+                said = Inbound(f"wamid.{person}", sender.phone_number_id, who, None, Text(body="hello"), None, now)
+                await messages.receive(tx, platform.key, said, at=now)
+        assert await _next(ws) == ("message.received", 1)
+        assert (await api.post(f"/api/v3/chats/{sender.id}-1/read", json={})).status_code == 200
+        assert await _next(ws) == ("chat.read", 1)
+        for contact_id in (2, 1):
+            body = {"sender_id": sender.id, "contact_id": contact_id, "content": {"type": "text", "body": "news"}}
+            assert (await api.post("/api/v3/messages", json=body)).status_code == 202
+        seen = [await told(ws) for _ in range(2)]
+        assert [one["data"]["state"] for one in seen] == ["queued", "sent"]
+        assert all(f"{sender.id}-1" in one["data"]["chats"] for one in seen)
+
+
+async def _next(ws: ClientConnection) -> tuple[str, int]:
+    event = await told(ws)
+    return event["type"], event["data"]["contact_id"]
+
+
+@pytest.mark.parametrize("topic", ["chat:3", "chat:3-", "chat:03-1", "campaign:3-1", "sender:3-1", "chat:3-1-1"])
+def test_a_topic_that_would_never_carry_anything_is_refused(topic: str) -> None:
+    with pytest.raises(Invalid, match="no topic"):
+        topics.permission(topic)

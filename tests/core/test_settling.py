@@ -142,7 +142,7 @@ async def test_every_answer_has_its_outcome(
     assert (recipient.sent_at is not None) is (state == "sent")
     async with platform.database.reading() as tx:
         told = (await tx.execute(select(Event.data).where(Event.type == "messages.moved"))).scalars().all()
-    assert told == [{"state": "in_doubt" if state == "sending" else state, "message_ids": [1]}]
+    assert told == [{"state": "in_doubt" if state == "sending" else state, "message_ids": [1], "chats": []}]
 
 
 async def test_what_had_no_effect_is_tried_a_few_times_and_then_failed(platform: Platform, clock: FakeClock) -> None:
