@@ -63,7 +63,7 @@ class Entrance:
             raise Turned("closing", "The server restarts. Come back in a moment.", status=503)
         request = _as_request(connection)
         address = address_of(request)
-        self._look_at_address(address)
+        self.look_at_address(address)
         self._look_at_origin(request)
         try:
             place = await self.places.take(address)
@@ -129,7 +129,8 @@ class Entrance:
         about = {"kind": principal.kind, "id": principal.id, "sign_in": principal.sign_in_id}
         return handshakes.ticket(self._platform.key, about, at=now)
 
-    def _look_at_address(self, address: str) -> None:
+    def look_at_address(self, address: str) -> None:
+        """Raises `Turned` from where nobody is let in."""
         allowed, refused = self._platform.settings.live_allowed, self._platform.settings.live_refused
         is_unknown = not address and bool(allowed or refused)
         if is_unknown or is_among(address, refused) or (allowed and not is_among(address, allowed)):

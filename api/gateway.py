@@ -60,8 +60,7 @@ class Gateway:
     def turned_away(self, why: str) -> None:
         """Before it was even a request for a WebSocket."""
         live: Live = self._app.state.live
-        live.connections.counts.refuse(why)
-        logger.info("websocket_refused why=%s", why)
+        live.refused(why, "")
 
 
 class Live:
@@ -93,7 +92,7 @@ class Live:
         await receive()
         socket: WebSocket | None = scope.get("extensions", {}).get(EXTENSION)
         if scope["path"] != PATH or socket is None:
-            self.connections.counts.refuse("not_found")
+            self.refused("not_found", address_of(HTTPConnection(scope)))
             await _refuse(send, 404, b"There is no WebSocket here: it is at /ws.")
             return
         try:
@@ -112,9 +111,13 @@ class Live:
         place = entered.place
         socket.leave_to(lambda event: self._told(event, session, client, place))
 
+    def refused(self, why: str, address: str) -> None:
+        """Somebody was not let in: to a WebSocket, or to a stream over plain HTTP."""
+        self.connections.counts.refuse(why)
+        logger.info("websocket_refused why=%s from=%s", why, address)
+
     async def _turn_away(self, turned: Turned, address: str, send: Send) -> None:
-        self.connections.counts.refuse(turned.why)
-        logger.info("websocket_refused why=%s from=%s", turned.why, address)
+        self.refused(turned.why, address)
         if turned.status:
             await _refuse(send, turned.status, str(turned).encode())
         else:  # as 2.3.0 did, and the only way in which a browser's script is told why

@@ -14,12 +14,13 @@ from api.auth import allows, needs, principal_of, require
 from api.bell import envelope, is_for
 from api.bodies import Shown
 from api.cluster import Cluster
+from api.entrance import Turned
 from api.errors import documented
 from api.events import LogPruned
 from api.gateway import Live
 from api.idempotent import Signed
-from api.places import PRINCIPAL
-from core.errors import Invalid, NotSignedIn
+from api.places import PRINCIPAL, NoPlace
+from core.errors import Invalid, NotAllowed, NotSignedIn
 from core.handshakes import TICKET_LASTS
 
 router = APIRouter(prefix="/api/v3", tags=["events"], route_class=Signed)
@@ -78,9 +79,22 @@ async def show_presence(request: Request) -> Presence:
 
 async def _placed(request: Request) -> AsyncIterator[None]:
     """A stream is a connection like a WebSocket: it takes a place as long as it lasts."""
-    place = await _live(request).entrance.places.take(address_of(request))
+    live, address = _live(request), address_of(request)
     try:
-        await place.belongs_to(principal_of(request).ref)
+        live.entrance.look_at_address(address)
+        place = await live.entrance.places.take(address)
+        try:
+            await place.belongs_to(principal_of(request).ref)
+        except BaseException:  # also who is cancelled leaves no place taken
+            place.leave()
+            raise
+    except Turned as turned:
+        live.refused(turned.why, address)
+        raise NotAllowed(str(turned)) from None
+    except NoPlace as full:
+        live.refused(full.why, address)
+        raise
+    try:
         yield
     finally:
         place.leave()

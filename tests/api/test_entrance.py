@@ -1,8 +1,10 @@
 """Who may open a WebSocket: each as who they are, and nobody as another."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 
+import httpx
 import pytest
 from sqlalchemy import event
 from websockets.asyncio.client import connect
@@ -13,8 +15,10 @@ from api import cookies
 from core.errors import NotSignedIn
 from core.principals import Principal
 from core.roles import Role
+from core.settings import Settings
+from fakes import FakeClock, FakeConnector, FakeConnectors, FakeJobs
 from live import at_port, told
-from serving import Server
+from serving import Server, inside
 
 
 @pytest.fixture
@@ -81,3 +85,25 @@ async def test_however_many_are_looked_at_again_the_database_is_asked_as_often_a
     mixed = await asyncio.gather(*(entrance.recognise(one, "") for one in was), return_exceptions=True)
     assert [isinstance(one, NotSignedIn) for one in mixed] == [False, False, True]
     event.remove(server.platform.database.engine.sync_engine, "before_cursor_execute", count)
+
+
+async def test_streams_over_plain_http_are_refused_from_where_websockets_are_and_counted_alike(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "api")
+    few = settings.model_copy(update={"live_addresses_refused": "127.0.0.9", "live_per_principal": 1})
+    made = inside(few, connectors=FakeConnectors(FakeConnector()), jobs=FakeJobs(), clock=FakeClock())
+    async with made as server, at_port(server) as url:
+        stream = f"{url.replace('ws://', 'http://').removesuffix('/ws')}/api/v3/events/stream"
+        key = {"X-API-Key": server.key}
+        elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.9")
+        async with httpx.AsyncClient(headers=key) as here, httpx.AsyncClient(headers=key, transport=elsewhere) as there:
+            assert (await there.get(stream)).status_code == 403
+            async with here.stream("GET", stream) as first:
+                assert first.status_code == 200
+                assert (await here.get(stream)).status_code == 429
+        assert await answer_to(url.removesuffix("/ws") + "/elsewhere", key) == 404
+        counts = server.app.state.live.connections.counts
+        assert counts.refused == {"bad_address": 1, "too_many_of_principal": 1, "not_found": 1}
+    for line in ("bad_address from=127.0.0.9", "too_many_of_principal from=127.0.0.1", "not_found from=127.0.0.1"):
+        assert f"websocket_refused why={line}" in caplog.text
