@@ -13,6 +13,7 @@ from core.signins import BROWSER_LASTS, csrf_token
 
 NAME = "waqtor_sign_in"
 CSRF_HEADER = "X-CSRF-Token"
+_PORTS = {"http": 80, "https": 443}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -46,7 +47,7 @@ def require_own_page(request: Request, cookie: str) -> None:
 
 
 def require_same_origin(request: Request) -> None:
-    """Browsers say where a page is from. The dashboard has a port of its own."""
+    """Browsers say where a page is from."""
     origin = request.headers.get("origin")
     if origin is None:
         return
@@ -55,13 +56,22 @@ def require_same_origin(request: Request) -> None:
 
 
 def is_own(request: Request, origin: str) -> bool:
-    """A page of the host that was asked, on whatever port."""
-    theirs, ours = _host(origin), _host(f"//{request.headers.get('host', '')}")
-    return theirs is not None and theirs == ours
+    """A page of ours, or of the dashboard. Where we know of no TLS there may be a proxy that nobody named to us: the
+    page's own word is taken for it then."""
+    theirs = _origin(origin)
+    if theirs is None:
+        return False
+    if theirs == _origin(platform_of(request).settings.public_dashboard_url):
+        return True
+    scheme = "https" if is_secure(request) else theirs[0]
+    return theirs == _origin(f"{scheme}://{request.headers.get('host', '')}")
 
 
-def _host(url: str) -> str | None:
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port; None for what has none, such as `null`."""
     try:
-        return urlsplit(url).hostname
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname and port else None

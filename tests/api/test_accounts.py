@@ -96,11 +96,15 @@ async def test_a_cookie_is_for_our_pages_only(server: Any) -> None:
             {"X-CSRF-Token": "\u00fc".encode("latin-1")},
             {"X-CSRF-Token": token, "Origin": "https://evil.example"},
             {"X-CSRF-Token": token, "Origin": "null"},
+            {"X-CSRF-Token": token, "Origin": "http://waqtor:8501"},
+            {"X-CSRF-Token": token, "Origin": "http://waqtor:443"},
+            {"X-CSRF-Token": token, "Origin": "ftp://waqtor"},
         ):
             assert code_of(await browser.post("/api/v3/api-keys", json=body, headers=headers)) == (403, "not_allowed")
-        own = {"X-CSRF-Token": token, "Origin": "http://waqtor:8501"}
+        own = {"X-CSRF-Token": token, "Origin": "http://waqtor"}
+        dashboards = {"X-CSRF-Token": token, "Origin": server.platform.settings.public_dashboard_url}
         assert (await browser.post("/api/v3/api-keys", json=body, headers=own)).status_code == 201
-        assert (await browser.post("/api/v3/auth/sign-out", headers=own)).status_code == 200
+        assert (await browser.post("/api/v3/auth/sign-out", headers=dashboards)).status_code == 200
         assert (await browser.get(ME)).status_code == 401
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from fastapi import Request
 from sqlalchemy import event
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -107,3 +109,30 @@ async def test_streams_over_plain_http_are_refused_from_where_websockets_are_and
         assert counts.refused == {"bad_address": 1, "too_many_of_principal": 1, "not_found": 1}
     for line in ("bad_address from=127.0.0.9", "too_many_of_principal from=127.0.0.1", "not_found from=127.0.0.1"):
         assert f"websocket_refused why={line}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "origin", "is_own"),
+    [
+        ("http", "waqtor:8080", "http://waqtor:8080", True),
+        ("http", "waqtor:8080", "http://waqtor:8081", False),
+        ("http", "waqtor.example", "https://waqtor.example", True),
+        ("https", "waqtor.example", "https://waqtor.example:443", True),
+        ("https", "waqtor.example", "http://waqtor.example", False),
+        ("https", "waqtor.example:443", "http://waqtor.example:443", False),
+        ("http", "waqtor.example", "http://waqtor.example:8501", False),
+        ("http", "waqtor:8080", "https://shop.example", True),
+        ("http", "waqtor:8080", "https://shop.example:8443", False),
+        ("http", "waqtor:8080", "http://shop.example", False),
+        ("http", "", "http://", False),
+        ("http", "waqtor:8080", "http://waqtor:x", False),
+    ],
+)
+def test_only_pages_of_the_api_itself_and_of_the_dashboard_are_ours(
+    scheme: str, host: str, origin: str, is_own: bool
+) -> None:
+    platform = SimpleNamespace(settings=Settings(dashboard_url="https://shop.example/pages/"))
+    app = SimpleNamespace(state=SimpleNamespace(platform=platform))
+    where = {"scheme": scheme, "server": ("127.0.0.1", 8080), "path": "/", "query_string": b"", "client": ("::1", 1)}
+    scope = {"type": "http", "app": app, "headers": [(b"host", host.encode())], **where}
+    assert cookies.is_own(Request(scope), origin) is is_own
