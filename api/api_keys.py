@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, Field
 
+from api import auditing
 from api.auth import needs
 from api.bodies import Body, Shown
 from api.deps import Id, Now, PlatformDep, Str, Tx
@@ -68,7 +69,7 @@ class ApiKeyCreated(ApiKeyOut):
 
 
 @router.post("", status_code=201, responses=documented(409), openapi_extra=DOCUMENTED)
-async def create_api_key(body: ApiKeyIn, platform: PlatformDep, tx: Tx, now: Now) -> ApiKeyCreated:
+async def create_api_key(body: ApiKeyIn, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> ApiKeyCreated:
     """Make a key. The answer is the only place where it is ever shown."""
     made = await apikeys.create(
         tx,
@@ -80,6 +81,10 @@ async def create_api_key(body: ApiKeyIn, platform: PlatformDep, tx: Tx, now: Now
         kind=body.kind,
         at=now,
     )
+    said: dict[str, object] = {"kind": made.row.kind, "scopes": made.row.scopes}
+    if made.row.expires_at is not None:
+        said["expires_at"] = made.row.expires_at.isoformat(timespec="seconds")
+    auditing.say(request, **said)
     return ApiKeyCreated(**ApiKeyOut.model_validate(made.row).model_dump(), key=made.full)
 
 

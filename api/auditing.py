@@ -19,6 +19,11 @@ _ANCHOR_EVERY_S = 60.0
 logger = logging.getLogger(__name__)
 
 
+def say(request: Request, *, subject: str = "", **details: object) -> None:
+    """For a route whose entry is to say more than its path does: words and ids of ours, nothing personal."""
+    request.state.audited = subject, details
+
+
 async def note_doing(request: Request, response: Response, permission: Permission, route: APIRoute) -> None:
     """In the transaction of the change."""
     if permission in AUDITED:
@@ -38,12 +43,14 @@ async def note_looking(request: Request, permission: Permission, route: APIRoute
 
 
 def _happened(request: Request, route: APIRoute, response: Response | None) -> Happened:
+    subject, details = getattr(request.state, "audited", ("", {}))
     return Happened(
         actor=principal_of(request).ref,
         action=route.name,
-        subject=_subject(request, route, response),
+        subject=subject or _subject(request, route, response),
         address=address_of(request),
         request_id=request.state.request_id,
+        details=details,
     )
 
 

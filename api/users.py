@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
+from api import auditing
 from api.accounts import Done, Email, Ended, Name, SignInOut, UserOut, show_user
 from api.auth import needs, principal_of
 from api.bodies import Body, Shown
@@ -59,9 +60,11 @@ async def get_user(user_id: Id, tx: Tx) -> UserOut:
 
 
 @router.post("/invite", status_code=201, responses=documented(409), openapi_extra=DOCUMENTED)
-async def invite_user(body: InviteIn, platform: PlatformDep, tx: Tx, now: Now) -> LinkOut:
+async def invite_user(body: InviteIn, request: Request, platform: PlatformDep, tx: Tx, now: Now) -> LinkOut:
     """A link with which this person makes an account, within 7 days. An earlier one for the address is void."""
     token = await users.invite(tx, role=body.role, email=body.email, at=now)
+    link = (await users.open_link(tx, token, at=now)).link
+    auditing.say(request, subject=f"user_link:{link.id}", role=body.role)
     return _shown(platform, token, now + users.INVITE_LASTS)
 
 
@@ -71,7 +74,16 @@ async def change_user(user_id: Id, body: UserChange, request: Request, tx: Tx, n
     changes = users.Changes(name=body.name, email=body.email, role=body.role, is_disabled=body.disabled)
     principal = principal_of(request)
     users.own_role_stays(user_id, principal.id if principal.kind == "user" else None, changes)
-    return show_user(await users.change(tx, user_id, changes, at=now))
+    before = await users.to_change(tx, user_id)
+    role, state = before.role, before.state
+    user = await users.change(tx, user_id, changes, at=now)
+    said: dict[str, object] = {"fields": sorted(name for name, value in body if value is not None)}
+    if user.role != role:
+        said |= {"role_before": role, "role": user.role}
+    if user.state != state:
+        said |= {"state": user.state}
+    auditing.say(request, **said)
+    return show_user(user)
 
 
 @router.post("/{user_id}/reset-link", status_code=201, responses=documented(404), openapi_extra=DOCUMENTED)

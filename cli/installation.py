@@ -186,7 +186,8 @@ def keys_create(asked: argparse.Namespace) -> int:
                     kind=apikeys.SERVICE if asked.service else apikeys.PROGRAM,
                     at=now,
                 )
-                what = Happened(audit.TERMINAL, "create_api_key", f"api_key:{made.row.id}")
+                said = {"kind": made.row.kind, "scopes": made.row.scopes}
+                what = Happened(audit.TERMINAL, "create_api_key", f"api_key:{made.row.id}", details=said)
                 audit.record(tx, keys.load(settings.key_file), what, at=now)
         finally:
             await database.close()

@@ -90,7 +90,7 @@ async def accept(
         now = await platform.clock.now(tx)
         user = await users.use_link(tx, platform.key, token, password_hash=kept, email=email, name=name, at=now)
         action = "user.password_reset" if opened.user else "user.joined"
-        details = {} if opened.user else {"role": user.role}
+        details = {} if opened.user else {"role": user.role, "user_link": opened.link.id}
         _note(tx, platform, Happened(f"user:{user.id}", action, f"user:{user.id}", details=details), here, now)
     return user
 

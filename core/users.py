@@ -144,10 +144,15 @@ async def listed(tx: Tx, *, after: int, limit: int) -> Sequence[User]:
     return (await tx.execute(select(User).where(User.id > after).order_by(User.id).limit(limit))).scalars().all()
 
 
+async def to_change(tx: Tx, user_id: int) -> User:
+    """Locked, as `change` locks: two admins who demote each other at once wait here for one another."""
+    await tx.execute(select(User.id).where(User.role == "admin").order_by(User.id).with_for_update())
+    return await get(tx, user_id, locked=True)
+
+
 async def change(tx: Tx, user_id: int, changes: Changes, *, at: datetime) -> User:
     """Counts from the next request of that user. Somebody who may let others in always remains."""
-    await _lock_admins(tx)
-    user = await get(tx, user_id, locked=True)
+    user = await to_change(tx, user_id)
     before = (user.role, user.state)
     if changes.email is not None and (email := address(changes.email)) != user.email:
         if await _by_email(tx, email):
@@ -218,11 +223,6 @@ def address(email: str) -> str:
 
 async def _by_email(tx: Tx, email: str) -> User | None:
     return (await tx.execute(select(User).where(User.email == email))).scalar()
-
-
-async def _lock_admins(tx: Tx) -> None:
-    """Two admins who demote each other at once wait here for one another."""
-    await tx.execute(select(User.id).where(User.role == "admin").order_by(User.id).with_for_update())
 
 
 async def _admins(tx: Tx) -> int:

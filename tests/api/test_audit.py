@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from accounts import signed_in
+from accounts import PASSWORD, signed_in
 
 AUDIT = "/api/v3/audit"
 SENDER = {
@@ -53,6 +53,30 @@ async def test_what_was_done_is_there_with_who_and_on_what(server: Any, api: htt
     whole = (await api.get(AUDIT)).text
     for never in ("966501234567", "never-shown", "top-secret", key["key"], "admin@example.com"):
         assert never not in whole
+
+
+async def test_what_was_given_to_whom_is_there_by_what_it_was_before(server: Any, api: httpx.AsyncClient) -> None:
+    viewer = await signed_in(server, "viewer")
+    who = viewer.said["user"]["id"]
+    assert (await api.patch(f"/api/v3/users/{who}", json={"role": "auditor", "name": "N"})).status_code == 200
+    assert (await api.patch(f"/api/v3/users/{who}", json={"disabled": True})).status_code == 200
+    link = (await api.post("/api/v3/users/invite", json={"email": "noura@example.com", "role": "user"})).json()
+    body = {"token": link["token"], "password": PASSWORD}
+    async with server.client("") as nobody:
+        assert (await nobody.post("/api/v3/auth/accept", json=body)).status_code == 201
+    key = (await api.post("/api/v3/api-keys", json={"name": "k", "scopes": ["read", "send"]})).json()
+    said = {(one["action"], one["subject"]): one["details"] for one in await _entries(api)}
+    changed = [one["details"] for one in await _entries(api, subject=f"user:{who}") if one["action"] == "change_user"]
+    assert changed == [
+        {"fields": ["disabled"], "state": "disabled"},
+        {"fields": ["name", "role"], "role_before": "viewer", "role": "auditor"},
+    ]
+    assert said["create_api_key", f"api_key:{key['id']}"] == {"kind": "program", "scopes": ["read", "send"]}
+    (invited,) = [one for one in said if one[0] == "invite_user"]
+    assert said[invited] == {"role": "user"}
+    (joined,) = [details for one, details in said.items() if one[0] == "user.joined"]
+    assert joined == {"role": "user", "user_link": int(invited[1].removeprefix("user_link:"))}
+    assert "noura@example.com" not in (await api.get(AUDIT)).text
 
 
 async def test_pages_go_back_in_time_without_a_gap(server: Any, api: httpx.AsyncClient) -> None:
