@@ -192,7 +192,9 @@ async def set_avatar(tx: Tx, user_id: int, picture: bytes | None, *, at: datetim
 
 
 async def set_password(tx: Tx, key: MasterKey, user: User, password_hash: str, *, at: datetime) -> None:
-    """Whoever was signed in with the old one is not any more."""
+    """Whoever was signed in with the old one is not any more, and no link to replace it is good any longer."""
+    open_ones = UserLink.kind == RESET, UserLink.user_id == user.id, UserLink.used_at.is_(None)
+    await tx.execute(update(UserLink).where(*open_ones).values(used_at=at))
     user.password_hash, user.password_changed_at, user.updated_at = password_hash, at, at
     await signins.end_all(tx, user.id, why="password_changed", at=at)
     await throttles.clear(tx, key, throttles.ACCOUNT, user.email)

@@ -59,6 +59,17 @@ async def test_a_link_is_good_once_and_for_a_time(platform: Platform, clock: Fak
         await _use(platform, late)
 
 
+async def test_a_new_password_makes_every_link_for_another_void(platform: Platform) -> None:
+    user, other = await a_user(platform), await a_user(platform, email="other@example.com")
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        theirs, others = await users.reset_link(tx, user.id, at=now), await users.reset_link(tx, other.id, at=now)
+        await users.set_password(tx, platform.key, await users.get(tx, user.id, locked=True), "new", at=now)
+    with pytest.raises(NotFound):
+        await _use(platform, theirs)
+    await _use(platform, others)
+
+
 async def test_a_link_that_two_use_at_once_serves_one(platform: Platform) -> None:
     async with platform.database.transaction() as tx:
         token = await users.invite(tx, role="user", at=await platform.clock.now(tx))
