@@ -31,15 +31,27 @@ _HINT = "Send the header Authorization: Bearer wq_… (an API key), or sign in."
 async def admit(request: Request, by: Callable[[Request], Awaitable[Principal]] | None = None) -> Principal:
     """Who makes this request, found out `by` another way than those of REST where given; raises `NotSignedIn`, or
     `TooMany` where it is one too many."""
-    limits, address = limits_of(request), address_of(request)
-    limits.look(address)
+    limits, address, credential = limits_of(request), address_of(request), _lasting(request)
+    if not limits.was_good(credential):
+        limits.look(address)
     try:
         principal = await (by or authenticate)(request)
     except NotSignedIn:
+        limits.no_longer_good(credential)
         limits.stranger(address)
         raise
-    limits.known(principal.ref)
+    limits.known(principal.ref, credential)
     return principal
+
+
+def _lasting(request: Request) -> str:
+    """What `authenticate` goes by; empty where that is nothing, and for who opens a WebSocket in another way."""
+    if {"ticket", "sig"} & request.query_params.keys():
+        return ""
+    try:
+        return brought(request) or request.cookies.get(cookies.NAME, "")
+    except NotSignedIn:
+        return ""
 
 
 def limits_of(request: Request) -> Limits:

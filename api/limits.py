@@ -1,6 +1,7 @@
 """How often somebody may ask: token buckets in the memory of this process, so that none costs a write. Of several
 processes each hears what the others let through (api/cluster.py), and pays it back."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -78,18 +79,38 @@ class Buckets:
             self._left = dict(newest)
 
 
+def _mark(credential: str) -> bytes:
+    """To know it again by, without keeping it."""
+    return hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+
+
 class Limits:
-    """By key or person; and by address for who is neither, where each request that turns out nobody's counts.
-    `said`: messages over the WebSocket, by both."""
+    """By key or person; and by address for who is neither, where each request that turns out nobody's counts. Where
+    those were too many, who was let in before is looked up all the same: what they bring cannot be guessed. `said`:
+    messages over the WebSocket, by both."""
 
     def __init__(self, settings: Settings) -> None:
         self._known = Buckets(settings.requests_per_s)
         self._strangers = Buckets(settings.strangers_per_s)
         self.said = Buckets(settings.live_messages_per_s, at_once=settings.live_messages_at_once)
+        self._good: dict[bytes, None] = {}
         self._all = {"known": self._known, "strangers": self._strangers, "said": self.said}
 
-    def known(self, ref: str) -> None:
+    def known(self, ref: str, credential: str = "") -> None:
+        """Who came in with `credential`, where that is good for more than once."""
+        if credential:
+            self._good.pop(mark := _mark(credential), None)
+            self._good[mark] = None
+            if len(self._good) > _MOST:
+                del self._good[next(iter(self._good))]
         self._known.take(ref)
+
+    def was_good(self, credential: str) -> bool:
+        """Not long ago, in this process."""
+        return bool(credential) and _mark(credential) in self._good
+
+    def no_longer_good(self, credential: str) -> None:
+        self._good.pop(_mark(credential), None)
 
     def stranger(self, address: str) -> None:
         self._strangers.take(neighbourhood(address))

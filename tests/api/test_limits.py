@@ -115,6 +115,25 @@ async def test_an_address_that_guesses_is_not_even_looked_up(strict: Server) -> 
     assert answers == [404, 404, 429, 429]
 
 
+async def test_who_was_let_in_before_is_not_kept_out_by_strangers_of_the_same_address(strict: Server) -> None:
+    key, new = await strict.new_key("read"), await strict.new_key("read")
+    async with _client(strict, key) as good, _client(strict, new) as newcomer, _client(strict, "wq_a_b") as guessing:
+        assert (await good.get("/api/v3/templates")).status_code == 200
+        answers = [(await guessing.get("/api/v3/templates")).status_code for _ in range(3)]
+        assert answers == [401, 401, 429]
+        assert (await newcomer.get("/api/v3/templates")).status_code == 429
+        assert (await good.get("/api/v3/templates")).status_code == 200
+        async with strict.client() as admin:
+            (found,) = [
+                one["id"]
+                for one in (await admin.get("/api/v3/api-keys")).json()["data"]
+                if key.startswith(f"wq_{one['prefix']}_")
+            ]
+            assert (await admin.delete(f"/api/v3/api-keys/{found}")).status_code == 200
+        assert (await good.get("/api/v3/templates")).status_code == 429, "it counts among the strangers at once"
+        assert not strict.app.state.limits.was_good(key)
+
+
 async def test_whatsapps_webhooks_are_never_too_many(strict: Server) -> None:
     async with _client(strict, peer="192.0.2.7") as meta:
         answers = {(await meta.post("/webhooks/cloud/1", content=b"{}")).status_code for _ in range(40)}
