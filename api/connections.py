@@ -221,17 +221,17 @@ class Connections:
             some = followers[start : start + _AT_ONCE]
             for client in some:
                 socket = client.socket
-                if (
-                    client.topics.get(topic, sys.maxsize) >= oldest
-                    or socket.waiting() > BUFFER_BYTES
-                    or (lapsed and client in lapsed)
-                ):
-                    self._write_own(client, jobs)  # new here, gone, full, or full before
-                    continue
                 same = joined.get(socket.window_bits)
                 if same is None:
                     bits = socket.window_bits
                     same = joined[bits] = _Joined(b"".join([job.message.frame(bits) for job in jobs]))
+                if (
+                    client.topics.get(topic, sys.maxsize) >= oldest
+                    or socket.waiting() + len(same.data) > BUFFER_BYTES
+                    or (lapsed and client in lapsed)
+                ):
+                    self._write_own(client, jobs)  # new here, gone, full or soon full, or full before
+                    continue
                 socket.write_now(same.data)
                 client.sent += count
                 same.written += 1
@@ -253,24 +253,24 @@ class Connections:
         self._account(jobs)
 
     def _write_own(self, client: Client, jobs: list[_Job]) -> None:
-        bits = client.socket.window_bits
-        if some := [job for job in jobs if job.is_for(client)]:
-            data = b"".join(job.message.frame(bits) for job in some)
-            if self._write(client, data, some):
-                self.counts.bytes_out += len(data)
-                for job in some:
-                    job.count(1, is_deflated=bits > 0)
+        """As many of them as there is room for."""
+        socket, bits = client.socket, client.socket.window_bits
+        some = [job for job in jobs if job.is_for(client)]
+        made = [job.message.frame(bits) for job in some]
+        at = 0
+        while fitting := _fitting(made, at, waiting=socket.waiting()):  # the system may have taken what was written
+            data = b"".join(made[at : at + fitting])
+            told = self._lapse(client).frame(bits) if client in self._lapsed else b""
+            socket.write_now(told + data)
+            client.sent += fitting
+            self.counts.bytes_out += len(data)
+            for job in some[at : at + fitting]:
+                job.count(1, is_deflated=bits > 0)
+            at += fitting
+        if socket.is_open:
+            self._miss(client, some[at:])
 
-    def _write(self, client: Client, data: bytes, jobs: list[_Job]) -> bool:
-        socket = client.socket
-        if socket.room():
-            if client in self._lapsed:
-                data = self._lapse(client).frame(socket.window_bits) + data
-            socket.write_now(data)
-            client.sent += len(jobs)
-            return True
-        if not socket.is_open:
-            return False
+    def _miss(self, client: Client, jobs: list[_Job]) -> None:
         for job in jobs:
             if job.seq is None:
                 client.latest[job.topic] = job.message
@@ -279,7 +279,6 @@ class Connections:
                 self._lapsed.setdefault(client, job.seq - 1)
                 client.missed += 1
                 self.counts.missed += 1
-        return False
 
     def _account(self, jobs: list[_Job]) -> None:
         """Counted when all of them are written, once for however many got them."""
@@ -328,3 +327,12 @@ class Connections:
         client.asked_at = now if socket.room() else None
         if client.asked_at is not None:
             socket.write(_PING)
+
+
+def _fitting(made: list[bytes], at: int, *, waiting: int) -> int:
+    """How many of them, from `at` on, may be added to what waits; one in any case where nothing does."""
+    for number in range(at, len(made)):
+        if waiting and waiting + len(made[number]) > BUFFER_BYTES:
+            return number - at
+        waiting += len(made[number])
+    return len(made) - at

@@ -9,6 +9,8 @@ from websockets.exceptions import ConnectionClosed
 
 import scenes
 from api import topics
+from api.frames import Prepared
+from api.protocol import BUFFER_BYTES
 from core import events, messages
 from core.content import Text
 from core.errors import Invalid
@@ -121,3 +123,22 @@ async def _next(ws: ClientConnection) -> tuple[str, int]:
 def test_a_topic_that_would_never_carry_anything_is_refused(topic: str) -> None:
     with pytest.raises(Invalid, match="no topic"):
         topics.permission(topic)
+
+
+async def test_however_much_is_published_at_once_little_waits_for_who_does_not_read(server: Server, url: str) -> None:
+    connections = server.app.state.live.connections
+    async with joined(url, server.key, max_queue=1, compression=None) as slow:
+        (client,) = connections.clients
+        connections.follow(client, "campaigns", after=0)
+        one = Prepared(b'{"type":"x","seq":0,"filler":"%b"}' % (b"x" * 20_000))
+        for seq in range(1, 1_001):
+            connections.publish("campaigns", one, seq=seq)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert client.sent > 2, "what fits is told"
+        assert 0 < client.socket.waiting() <= BUFFER_BYTES
+        assert client.missed > 0
+        seen = [(await told(slow))["type"] for _ in range(client.sent - 2)]
+        assert set(seen) == {"x"}
+        missed = await told(slow)
+    assert (missed["type"], missed["seq"]) == ("missed", len(seen))
