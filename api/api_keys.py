@@ -84,7 +84,7 @@ async def create_api_key(body: ApiKeyIn, request: Request, platform: PlatformDep
     said: dict[str, object] = {"kind": made.row.kind, "scopes": made.row.scopes}
     if made.row.expires_at is not None:
         said["expires_at"] = made.row.expires_at.isoformat(timespec="seconds")
-    auditing.say(request, **said)
+    auditing.say(request, said)
     return ApiKeyCreated(**ApiKeyOut.model_validate(made.row).model_dump(), key=made.full)
 
 

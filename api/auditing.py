@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 import orjson
 from fastapi import Request, Response
@@ -19,7 +20,7 @@ _ANCHOR_EVERY_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-def say(request: Request, *, subject: str = "", **details: object) -> None:
+def say(request: Request, details: Mapping[str, object], *, subject: str = "") -> None:
     """For a route whose entry is to say more than its path does: words and ids of ours, nothing personal."""
     request.state.audited = subject, details
 

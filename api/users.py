@@ -64,7 +64,7 @@ async def invite_user(body: InviteIn, request: Request, platform: PlatformDep, t
     """A link with which this person makes an account, within 7 days. An earlier one for the address is void."""
     token = await users.invite(tx, role=body.role, email=body.email, at=now)
     link = (await users.open_link(tx, token, at=now)).link
-    auditing.say(request, subject=f"user_link:{link.id}", role=body.role)
+    auditing.say(request, {"role": body.role}, subject=f"user_link:{link.id}")
     return _shown(platform, token, now + users.INVITE_LASTS)
 
 
@@ -82,7 +82,7 @@ async def change_user(user_id: Id, body: UserChange, request: Request, tx: Tx, n
         said |= {"role_before": role, "role": user.role}
     if user.state != state:
         said |= {"state": user.state}
-    auditing.say(request, **said)
+    auditing.say(request, said)
     return show_user(user)
 
 
