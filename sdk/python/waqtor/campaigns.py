@@ -338,7 +338,7 @@ class Campaigns(Resource[C]):
         occurrence: int | str | None = None,
     ) -> Ask[Why]:
         """What became of one person, named by one of the two, and the rows that prove it: in the latest occurrence,
-        in that of a number, or in `"all"`."""
+        in that of a number, or in `"all"`. By `phone` it takes the permission `numbers.read` too."""
         who = {"contact_id": contact_id} if phone is None else {"phone": phone}
         return write("POST", f"/campaigns/{campaign_id}/why{_of(occurrence)}", Why, json=who)
 
