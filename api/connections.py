@@ -330,9 +330,9 @@ class Connections:
 
 
 def _fitting(made: list[bytes], at: int, *, waiting: int) -> int:
-    """How many of them, from `at` on, may be added to what waits; one in any case where nothing does."""
+    """How many of them, from `at` on, may be added to what waits: until there is no room, by the last of them."""
     for number in range(at, len(made)):
-        if waiting and waiting + len(made[number]) > BUFFER_BYTES:
+        if waiting > BUFFER_BYTES:
             return number - at
         waiting += len(made[number])
     return len(made) - at
