@@ -1,14 +1,14 @@
 """a replay begins the time of its deliveries anew
 
 Revision: 0021
-Before: 0019
+Before: 0020
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

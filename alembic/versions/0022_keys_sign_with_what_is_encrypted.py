@@ -1,14 +1,14 @@
 """what a key signs with is kept encrypted
 
 Revision: 0022
-Before: 0019
+Before: 0021
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0022"
-down_revision = "0019"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
