@@ -19,7 +19,7 @@ from api.campaign_bodies import (
     show,
     shown,
 )
-from api.deps import Id, Now, PlatformDep, Str, Tx, Work, after_commit
+from api.deps import Id, Moment, Now, PlatformDep, Str, Tx, Work, after_commit
 from api.errors import documented
 from api.idempotent import DOCUMENTED, Once
 from api.pages import Named, OrderedDep, Page, page
@@ -81,9 +81,20 @@ async def list_campaigns(
     place: OrderedDep,
     state: Annotated[State | None, Query(description="Only in this state.")] = None,
     name: Named = None,
+    active_since: Annotated[
+        Moment | None, Query(description="Only those that were under way at that moment or have been since.")
+    ] = None,
 ) -> Page[CampaignOut]:
     """Campaigns, oldest first unless `order` says otherwise."""
-    rows = await campaigns.listed(tx, after=place.after, limit=place.limit, order=place.order, state=state, name=name)
+    rows = await campaigns.listed(
+        tx,
+        after=place.after,
+        limit=place.limit,
+        order=place.order,
+        state=state,
+        name=name,
+        active_since=active_since,
+    )
     its = await variants.of(tx, [row.id for row in rows])
     return page(rows, place, id_of=lambda row: row.id, show=lambda row: shown(row, its.get(row.id, ())))
 

@@ -101,13 +101,23 @@ async def get(tx: Tx, campaign_id: int, *, lock: bool = False) -> Campaign:
 
 
 async def listed(
-    tx: Tx, *, after: int, limit: int, order: Order = "oldest", state: str | None = None, name: str | None = None
+    tx: Tx,
+    *,
+    after: int,
+    limit: int,
+    order: Order = "oldest",
+    state: str | None = None,
+    name: str | None = None,
+    active_since: datetime | None = None,
 ) -> Sequence[Campaign]:
+    """`active_since`: those of which an occurrence was under way then, or has been since."""
     query = some(select(Campaign), Campaign.id, after=after, limit=limit, order=order)
     if state is not None:
         query = query.where(Campaign.state == state)
     if name is not None:
         query = query.where(Campaign.name == name)
+    if active_since is not None:
+        query = query.where(occurrences.active_since(Campaign.id, active_since))
     return (await tx.execute(query)).scalars().all()
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from core import audiences, bulk, notices, notifications
 from core.database import Tx
@@ -100,6 +100,13 @@ async def waiting(tx: Tx, campaign_id: int) -> Occurrence | None:
     """The one that is scheduled."""
     found = await _in_state(tx, campaign_id, SCHEDULED)
     return found[0] if found else None
+
+
+def active_since(campaign_id: ColumnElement[int] | InstrumentedAttribute[int], since: datetime) -> ColumnElement[bool]:
+    """Whether one of the campaign began and was not over by then."""
+    is_over = and_(Occurrence.finished_at.is_not(None), Occurrence.finished_at < since)
+    its = select(Occurrence.id).where(Occurrence.campaign_id == campaign_id, Occurrence.started_at.is_not(None))
+    return its.where(~is_over).exists()
 
 
 async def is_running(tx: Tx, campaign_id: int) -> bool:

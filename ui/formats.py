@@ -32,11 +32,11 @@ def zone() -> tzinfo:
 
 def number(value: float, *, digits: int = 0) -> str:
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
-    return _digits(format_decimal(value, format=pattern, locale=locale(), numbering_system="default"))
+    return with_digits(format_decimal(value, format=pattern, locale=locale(), numbering_system="default"))
 
 
 def percent(share: float) -> str:
-    return _digits(format_percent(share, format="#,##0.#%", locale=locale(), numbering_system="default"))
+    return with_digits(format_percent(share, format="#,##0.#%", locale=locale(), numbering_system="default"))
 
 
 def money(amount: Decimal, currency: str | None) -> str:
@@ -59,22 +59,22 @@ def moment(at: datetime | None) -> str:
 
 
 def clock(at: datetime) -> str:
-    return _digits(format_time(at, "short", tzinfo=zone(), locale=locale()))
+    return with_digits(format_time(at, "short", tzinfo=zone(), locale=locale()))
 
 
 def day(at: datetime | None) -> str:
-    return "–" if at is None else _digits(format_date(at.astimezone(zone()), "medium", locale=locale()))
+    return "–" if at is None else with_digits(format_date(at.astimezone(zone()), "medium", locale=locale()))
 
 
 def ago(at: datetime | None) -> str:
     """Such as 3 minutes ago, or in 2 hours."""
     if at is None:
         return "–"
-    return _digits(format_timedelta(at - datetime.now(UTC), add_direction=True, locale=locale()))
+    return with_digits(format_timedelta(at - datetime.now(UTC), add_direction=True, locale=locale()))
 
 
 def lasting(took: timedelta) -> str:
-    return _digits(format_timedelta(took, locale=locale()))
+    return with_digits(format_timedelta(took, locale=locale()))
 
 
 def today() -> datetime:
@@ -82,5 +82,6 @@ def today() -> datetime:
     return datetime.now(zone()).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _digits(text: str) -> str:
+def with_digits(text: str) -> str:
+    """Its digits as those of the locale."""
     return text.translate(_ARABIC) if locale().default_numbering_system == "arab" else text

@@ -2,6 +2,7 @@
 
 import gettext
 import io
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "ar": "العربية"}
 _RIGHT_TO_LEFT = frozenset({"ar"})
 _FOLDER = Path(__file__).parent / "locale"
 _KEPT = "language"
+# Not those of names such as UTF-8, user:3 and 2xx, nor of what is typed as it stands, such as a filter.
+_DIGITS = re.compile(r"(?<![\w:+.-])\d+(?!\w|\.\d)")
 
 
 def chosen() -> str:
@@ -38,16 +41,25 @@ def direction(language: str) -> str:
 
 
 def _(text: str, /, **filled: Any) -> str:
-    """`text` in the language of this session, with `{name}` filled in."""
-    return say(chosen(), text, **filled)
+    """`text` in the language of this session, with `{name}` filled in, its own digits those of the locale."""
+    said = _counted(catalogue(chosen()).gettext(text))
+    return said.format(**filled) if filled else said
 
 
 def n_(one: str, many: str, count: int, /, **filled: Any) -> str:
     """The form for `count`, of which a language may have several. `{count}` is written as the locale wants."""
     from ui.formats import number
 
-    said = catalogue(chosen()).ngettext(one, many, count)
+    said = _counted(catalogue(chosen()).ngettext(one, many, count))
     return said.format(**{"count": number(count), **filled})
+
+
+def _counted(said: str) -> str:
+    from ui.formats import with_digits
+
+    if chosen() == "en" or "=" in said:
+        return said
+    return _DIGITS.sub(lambda found: with_digits(found[0]), said)
 
 
 def say(language: str, text: str, /, **filled: Any) -> str:

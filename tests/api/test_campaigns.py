@@ -10,7 +10,7 @@ import httpx
 
 import scenes
 from core import bus, planning, senders
-from fakes import FakeConnector, FakeJobs
+from fakes import FakeClock, FakeConnector, FakeJobs
 
 
 async def prepared(server: Any, api: httpx.AsyncClient, *, people: int = 3) -> int:
@@ -86,6 +86,28 @@ async def test_pause_resume_cancel(server: Any, api: httpx.AsyncClient, jobs: Fa
     listed = await api.get("/api/v3/campaigns", params={"state": "cancelled"})
     assert [one["id"] for one in listed.json()["data"]] == [campaign_id]
     assert (await api.get("/api/v3/campaigns", params={"state": "lost"})).status_code == 422
+
+
+async def test_those_under_way_today_are_also_some_that_began_earlier_or_were_cancelled(
+    server: Any, api: httpx.AsyncClient, clock: FakeClock
+) -> None:
+    platform = server.platform
+    sender = await scenes.a_sender(platform)
+    await scenes.people(platform, 2)
+    over, sends, stopped, _draft = [
+        (await scenes.a_campaign(platform, sender, name=name)).id for name in ("over", "sends", "stopped", "draft")
+    ]
+    for campaign_id in (over, sends, stopped):
+        await api.post(f"/api/v3/campaigns/{campaign_id}/launch")
+    await api.post(f"/api/v3/campaigns/{over}/cancel")
+    clock.advance(hours=24)
+    async with platform.database.reading() as tx:
+        today = (await clock.now(tx)).isoformat()
+    clock.advance(hours=1)
+    await api.post(f"/api/v3/campaigns/{stopped}/cancel")
+    listed = await api.get("/api/v3/campaigns", params={"active_since": today})
+    assert [one["id"] for one in listed.json()["data"]] == [sends, stopped]
+    assert (await api.get("/api/v3/campaigns", params={"active_since": "today"})).status_code == 422
 
 
 async def test_an_audience_is_everybody_or_a_tag(server: Any, api: httpx.AsyncClient) -> None:

@@ -94,3 +94,8 @@ def test_the_overview_leads_to_the_first_campaign_and_then_counts(on_stage: Stag
     on_stage.do(send())
     page = on_stage.page("overview", language="ar")
     assert "حملة واحدة جارية" in [one.value for one in page.subheader]
+    (campaign,) = on_stage.signed_in().campaigns.list()
+    on_stage.signed_in().campaigns.cancel(campaign.id)
+    told = said(on_stage.page("overview"))
+    assert "All people of the campaigns that were under way today" in told, "also of one that is cancelled"
+    assert '<span class="num">3</span>' in told

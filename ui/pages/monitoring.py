@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import alerts, formats, look, session
+from ui import alerts, charts, formats, look, session
 from ui.look import Html
 from ui.page import Page
 from ui.words import _, later
@@ -117,15 +117,8 @@ def _live(live: LiveMonitor) -> None:
     )
     if len(live.history) > 1:
         st.caption(_("Messages per second, the last ten minutes"))
-        st.area_chart(
-            {
-                _("Time"): [datetime.fromtimestamp(one.at / 1000, UTC) for one in live.history],
-                _("Messages"): [one.sent_per_s for one in live.history],
-            },
-            x=_("Time"),
-            y=_("Messages"),
-            height=180,
-        )
+        at = [datetime.fromtimestamp(one.at / 1000, UTC) for one in live.history]
+        charts.minutes(at, [one.sent_per_s for one in live.history], height=180)
     if live.clients:
         look.table(
             [_("Who"), _("Since"), _("Follows"), _("Got")],

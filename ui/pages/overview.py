@@ -12,7 +12,7 @@ from ui.words import _, later, n_
 from waqtor.campaigns import Campaign, Progress
 
 _EVERY_S = 5.0
-_MOST, _MOST_COUNTED = 100, 20
+_MOST_COUNTED, _MOST_SENDERS = 50, 20
 _UNDER_WAY = ("running", "holding", "paused")
 _WANTS_A_LOOK = ("problem", "warning")
 
@@ -54,30 +54,27 @@ def _first_steps() -> None:
 
 @look.live(_EVERY_S)
 def _today() -> None:
-    client = session.client()
-    under_way = [one for state in _UNDER_WAY for one in _newest(state)]
-    today = formats.today()
-    ended = _newest("finished")
-    begun = [one for one in [*under_way, *ended] if one.launched_at is not None and one.launched_at >= today]
-    counted = {one.id: client.campaigns.progress(one.id) for one in [*under_way, *begun][:_MOST_COUNTED]}
+    client, today = session.client(), formats.today()
+    found = client.campaigns.list.page(None, active_since=today, order="newest", limit=_MOST_COUNTED)
+    counted = [(one, client.campaigns.progress(one.id)) for one in found.data]
     st.subheader(_("Today"), anchor=False)
-    _funnel([counted[one.id] for one in begun if one.id in counted])
+    _funnel([progress for _one, progress in counted])
+    if counted:
+        st.caption(_("All people of the campaigns that were under way today, whenever they began."))
+    if found.next_cursor:
+        st.caption(_("Counted are the newest {count} of them; there are more.", count=formats.number(_MOST_COUNTED)))
+    under_way = [each for each in counted if each[0].state in _UNDER_WAY]
     if under_way:
         st.subheader(n_("{count} campaign under way", "{count} campaigns under way", len(under_way)), anchor=False)
-        for one in under_way:
-            if one.id in counted:
-                _under_way(one, counted[one.id])
-
-
-def _newest(state: str) -> Sequence[Campaign]:
-    return session.client().campaigns.list.page(None, state=state, order="newest", limit=_MOST).data
+        for one, progress in under_way:
+            _under_way(one, progress)
 
 
 def _funnel(today: Sequence[Progress]) -> None:
     whole = sum(one.total for one in today)
     if not whole:
         look.empty(
-            _("No campaign has begun today"),
+            _("No campaign was under way today"),
             _("What is sent today is counted here: sent, delivered, read and answered."),
             do=("campaign-new", _("New campaign")) if session.may("campaigns.write") else None,
         )
@@ -134,7 +131,7 @@ def _senders() -> None:
     if not session.may("senders.read"):
         return
     st.subheader(_("Senders"), anchor=False)
-    found = session.client().senders.list.page(None, limit=_MOST_COUNTED)
+    found = session.client().senders.list.page(None, limit=_MOST_SENDERS)
     if not found.data:
         look.empty(
             _("No number is connected"),

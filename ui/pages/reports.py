@@ -3,18 +3,18 @@
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import streamlit as st
 
-from ui import formats, look, session
+from ui import charts, formats, look, session
 from ui.look import Html
 from ui.page import Page
 from ui.words import _, later
 from waqtor import Campaign, Progress
 
-_DAYS = {7: later("7 days"), 30: later("30 days"), 90: later("90 days"), 365: later("a year")}
-_MOST, _AT_FIRST = 50, 8
+_DAYS = {7: later("7 days"), 30: later("30 days"), 90: later("90 days"), 365: later("a year"), 0: later("Other days")}
+_MOST_LISTED, _MOST, _AT_FIRST = 500, 50, 8
 _STEPS = ("sent", "delivered", "read", "replied")
 _STEP_COLOURS = ("#0b7a5b", "#2474d6", "#8a5cc9", "#d98a00")
 
@@ -23,12 +23,10 @@ Row = tuple[Campaign, Progress]
 
 def show() -> None:
     look.heading(_("Reports"), _("What came of your campaigns, side by side and over time."))
-    days = st.segmented_control(
-        _("Launched in the last"), list(_DAYS), format_func=lambda one: _(_DAYS[one]), default=30, required=True
-    )
-    begun = formats.today() - timedelta(days=int(days or 30))
-    listed = session.client().campaigns.list.page(None, order="newest", limit=_MOST)
-    within = [one for one in listed.data if one.launched_at is not None and one.launched_at >= begun]
+    begins, ends = _span()
+    listed = session.client().campaigns.list.page(None, order="newest", limit=_MOST_LISTED).data
+    launched = [one for one in listed if one.launched_at is not None and begins <= one.launched_at < ends]
+    within = launched[:_MOST]
     if not within:
         look.empty(
             _("No campaign was launched in this time"),
@@ -36,7 +34,7 @@ def show() -> None:
             do=("campaigns", _("To the campaigns")),
         )
         return
-    if listed.next_cursor and len(within) == len(listed.data):
+    if len(launched) > _MOST:
         st.caption(_("The newest {count} campaigns are shown.", count=formats.number(_MOST)))
     names = {one.id: one.name for one in within}
     chosen = st.multiselect(
@@ -58,6 +56,33 @@ def show() -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+
+
+def _span() -> tuple[datetime, datetime]:
+    """From the first day on, and before the day after the last."""
+    days = st.segmented_control(
+        _("Launched in the last"),
+        list(_DAYS),
+        format_func=lambda one: _(_DAYS[one]),
+        default=30,
+        required=True,
+        key="reports-days",
+    )
+    today = formats.today()
+    if days != 0:
+        return today - timedelta(days=int(days or 30)), today + timedelta(days=1)
+    with st.container(horizontal=True):
+        first = st.date_input(
+            _("First day"), today.date() - timedelta(days=30), max_value=today.date(), key="reports-from"
+        )
+        last = st.date_input(_("Last day"), today.date(), max_value=today.date(), key="reports-to")
+    if first > last:
+        st.warning(_("The first day is after the last."), icon=":material/date_range:")
+    return _midnight(first), _midnight(last + timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), formats.zone())
 
 
 def _progress(one: Campaign) -> Progress:
@@ -102,19 +127,9 @@ def _side_by_side(rows: Sequence[Row]) -> None:
         ],
         numeric=range(3, 9),
     )
-    st.bar_chart(
-        {
-            _("Campaign"): [f"{one.name} · {one.id}" for one, _progress in rows],
-            **{_named(step): [getattr(progress, step) for _one, progress in rows] for step in _STEPS},
-        },
-        x=_("Campaign"),
-        y=[_named(step) for step in _STEPS],
-        x_label="",
-        y_label="",
-        color=[*_STEP_COLOURS],
-        stack=False,
-        height=280,
-    )
+    names = [f"{one.name} · {formats.number(one.id)}" for one, _progress in rows]
+    counts = {_named(step): [getattr(progress, step) for _one, progress in rows] for step in _STEPS}
+    charts.bars(names, counts, colours=_STEP_COLOURS, height=280)
 
 
 def _over_time(rows: Sequence[Row]) -> None:
@@ -130,18 +145,8 @@ def _over_time(rows: Sequence[Row]) -> None:
         return
     st.subheader(_("By the day of the launch"), anchor=False)
     order = sorted(days)
-    st.line_chart(
-        {
-            _("Day"): [at.date() for at in order],
-            **{_named(step): [days[at][number] for at in order] for number, step in enumerate(_STEPS)},
-        },
-        x=_("Day"),
-        y=[_named(step) for step in _STEPS],
-        x_label="",
-        y_label="",
-        color=[*_STEP_COLOURS],
-        height=240,
-    )
+    counted = {_named(step): [days[at][number] for at in order] for number, step in enumerate(_STEPS)}
+    charts.days(order, counted, colours=_STEP_COLOURS, height=240)
 
 
 def _file(rows: Sequence[Row]) -> bytes:

@@ -232,11 +232,18 @@ class Campaigns(Resource[C]):
 
     @paged
     def list(
-        self, *, state: str | None = None, name: str | None = None, order: Order = "oldest", limit: int = 100
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        active_since: datetime | None = None,
+        order: Order = "oldest",
+        limit: int = 100,
     ) -> Pages[Campaign]:
-        """All, or those in a state or of exactly this name; several campaigns may have one name. `order` is oldest or
-        newest: what comes first."""
-        return pages("/campaigns", Campaign, state=state, name=name, order=order, limit=limit)
+        """All, or those in a state, of exactly this name (several may have one), or under way at `active_since` or
+        later. `order` is oldest or newest: what comes first."""
+        since = None if active_since is None else active_since.isoformat()
+        return pages("/campaigns", Campaign, state=state, name=name, active_since=since, order=order, limit=limit)
 
     @call
     def change(
