@@ -1,5 +1,8 @@
 """Filters over people, written for those who do not write them."""
 
+import re
+import unicodedata
+
 import streamlit as st
 
 from ui import look
@@ -7,10 +10,17 @@ from ui.words import _, n_
 from waqtor import Error, NotSignedIn
 from waqtor.segments import Count
 
+_NUMBER = re.compile(r"[+(]*\d[\d\s().\-\u2010-\u2015/]{5,}\d")
+
 
 def quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def is_number(typed: str) -> bool:
+    """Copied out of Arabic text a number has marks of direction around it."""
+    return _NUMBER.fullmatch("".join(one for one in typed if unicodedata.category(one) != "Cf")) is not None
 
 
 def all_of(*conditions: str) -> str:

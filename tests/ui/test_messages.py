@@ -34,6 +34,12 @@ def test_a_chat_is_read_answered_and_later_answered_by_a_template(on_stage: Stag
     assert "No chat yet" in said(page)
     page.toggle(key="chats-unread").set_value(True).run()
     assert "No chat yet" not in said(page)
+    page.toggle(key="chats-unread").set_value(False).run()
+    page.text_input(key="chats-sought").set_value("\u2066050 000 0007\u2069").run()
+    assert "Nobody has this number" in said(page)
+    page.text_input(key="chats-sought").set_value("050 000 0000").run()
+    assert [one.label for one in page.button if one.label.startswith("Person")] == ["Person 0"]
+    page.text_input(key="chats-sought").set_value("Person").run()
     next(one for one in page.button if one.label == "Person 0").click().run()
 
     client = on_stage.signed_in()
@@ -93,6 +99,9 @@ def test_a_chat_that_opens_again_while_one_looks_is_answered_freely(looking: Loo
 
 
 def test_who_may_only_read_sees_no_field(on_stage: Stage) -> None:
+    page = on_stage.page("messages", role="viewer")
+    page.text_input(key="chats-sought").set_value("+966500000000").run()
+    assert "Numbers are hidden from you" in said(page)
     page = on_stage.page("messages", role="viewer", chat="1-1")
     assert "but not answer" in said(page)
     assert not page.text_area

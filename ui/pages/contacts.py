@@ -1,8 +1,5 @@
 """The people one writes to: found by name, number, tag, segment or filter; one is added, one is opened."""
 
-import re
-import unicodedata
-
 import streamlit as st
 
 from ui import filters, formats, look, page, session, tagging
@@ -12,7 +9,6 @@ from ui.words import _, later
 from waqtor import Contact, Error
 
 _A_PAGE = 25
-_NUMBER = re.compile(r"[+(]*\d[\d\s().\-\u2010-\u2015/]{5,}\d")
 _MOST_SEGMENTS = 200
 
 
@@ -30,7 +26,7 @@ def show() -> None:
         _add()
     try:
         typed, wanted = _asked_for()
-        if _is_number(typed):
+        if filters.is_number(typed):
             _with_number(typed)
         else:
             _found(wanted)
@@ -62,11 +58,6 @@ def _asked_for() -> tuple[str, str]:
         segments[chosen].filter if chosen in segments else "",
     )
     return text, wanted
-
-
-def _is_number(typed: str) -> bool:
-    """Copied out of Arabic text a number has marks of direction around it."""
-    return _NUMBER.fullmatch("".join(one for one in typed if unicodedata.category(one) != "Cf")) is not None
 
 
 def _with_number(typed: str) -> None:

@@ -1,14 +1,15 @@
 """What people and you wrote to each other: the latest chats, one of them in full, and the answer."""
 
 import re
+from collections.abc import Sequence
 
 import streamlit as st
 
-from ui import bubbles, formats, look, page, session
+from ui import bubbles, filters, formats, look, page, session
 from ui.page import Page
 from ui.pages import chat
 from ui.words import _, later, n_
-from waqtor import Chat, Contact
+from waqtor import Chat, Contact, Error
 
 _A_PAGE = 20
 _FOUND = 10
@@ -24,7 +25,7 @@ def show() -> None:
     look.heading(_("Chats"), _("Chats with your customers, the latest first."))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         sought = st.text_input(
-            _("Search"), key="chats-sought", placeholder=_("Part of a name"), icon=":material/search:", width=320
+            _("Search by name or number"), icon=":material/search:", key="chats-sought", width=320
         ).strip()
         unread = st.toggle(_("Unread only"), key="chats-unread")
     if sought:
@@ -66,14 +67,34 @@ def _row(one: Chat) -> None:
 
 
 def _found(sought: str, *, unread: bool) -> None:
-    """People by name; each leads to their chats, or only to those with something unread."""
-    quoted = sought.replace("\\", "\\\\").replace('"', '\\"')
-    people = session.client().contacts.list.page(None, filter=f'name contains "{quoted}"', limit=_FOUND).data
-    if not people:
-        look.empty(_("Nobody found"), _("Try another part of the name."))
+    """People by part of their name, or by their whole number; each leads to their chats, or only to those with
+    something unread."""
+    try:
+        people = _with_number(sought) if filters.is_number(sought) else _named(sought)
+    except Error as error:
+        filters.said_wrong(error)
+        return
     shown = [_person(person, unread=unread) for person in people]
     if people and not any(shown):
         look.empty(_("All is read"), _("Nobody of this name has written what nobody here has read."))
+
+
+def _named(sought: str) -> Sequence[Contact]:
+    wanted = f"name contains {filters.quoted(sought)}"
+    people = session.client().contacts.list.page(None, filter=wanted, limit=_FOUND).data
+    if not people:
+        look.empty(_("Nobody found"), _("Try another part of the name."))
+    return people
+
+
+def _with_number(sought: str) -> Sequence[Contact]:
+    if not session.may("numbers.read"):
+        look.empty(_("Numbers are hidden from you"), _("You may look for people by part of their name."))
+    elif (person := session.client().contacts.find(sought)) is not None:
+        return [person]
+    else:
+        look.empty(_("Nobody has this number"), _("Is it written whole? One of another country begins with + or 00."))
+    return []
 
 
 def _person(person: Contact, *, unread: bool) -> bool:
