@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from ui import formats
+from ui import formats, words
 
 _WESTERN = "0123456789"
 
@@ -18,8 +18,9 @@ def bars(names: Sequence[str], counts: Mapping[str, Sequence[int]], *, colours: 
         for of, each in counts.items()
         for name, count in zip(names, each, strict=True)
     ]
-    across = {"field": "at", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": 0}}
-    beside = {"xOffset": {"field": "of", "sort": list(counts)}}
+    turned = -1 if words.direction(words.chosen()) == "rtl" else 1  # the first is where one begins to read
+    across = {"field": "at", "type": "nominal", "sort": list(names)[::turned], "title": None, "axis": {"labelAngle": 0}}
+    beside = {"xOffset": {"field": "of", "sort": list(counts)[::turned]}}
     tips = [{"field": name, "type": "nominal", "title": ""} for name in ("at", "of", "said")]
     _draw("bar", values, across, colour=_colour(list(counts), colours), tips=tips, height=height, more=beside)
 

@@ -14,6 +14,11 @@ from browsing import Looking, settled, turned, wide
 from ui.pages import PAGES
 
 LISTED = [one.name for one in PAGES if one.is_listed] + ["notifications"]
+UNLISTED = (
+    *("/campaign?id=1", "/campaign-new", "/messages?chat=1-1", "/contacts?id=1", "/templates?id=1", "/webhooks?id=1"),
+    "/senders?id=1",
+)
+LOOKS = ({"language": "en", "width": 1280}, {"language": "ar", "width": 390, "is_dark": True})
 STREAMLITS: Mapping[str, str] = {
     "list": "the sidebar's list has headings of sections between its items",
     "listitem": "the same",
@@ -84,6 +89,7 @@ def busy(looking: Looking) -> Looking:
     campaign = stage.do(scenes.a_campaign(platform, sender, name="ربيع"))
     stage.do(scenes.launched(platform, campaign.id))
     stage.do(scenes.dispatched(platform, stage.connector, campaign.id))
+    stage.do(scenes.a_webhook(platform))
     stage.signed_in().notifications.create("warning", "Stock is low", "12 left")
     return looking
 
@@ -100,8 +106,7 @@ def test_no_serious_finding_in_our_own_markup_and_nothing_too_wide(busy: Looking
     ours: list[tuple[str, ...]] = []
     new: dict[str, tuple[str, str]] = {}
     too_wide: list[str] = []
-    looks = ({"language": "en", "width": 1280}, {"language": "ar", "width": 390, "is_dark": True})
-    for number, look in enumerate(looks):
+    for number, look in enumerate(LOOKS):
         with busy.signed_in("admin", **look) as page:
             page.goto("/")
             page.get_by_role("heading", level=1).wait_for()
@@ -119,6 +124,32 @@ def test_no_serious_finding_in_our_own_markup_and_nothing_too_wide(busy: Looking
     assert ours == []
     assert too_wide == []
     assert new == {}
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["en", "ar"])
+def test_nor_on_the_pages_that_one_comes_to_from_another(busy: Looking, look: dict[str, object]) -> None:
+    link = busy.stage.signed_in().users.invite("new@example.com", role="user").token
+    wrong: list[tuple[str, ...]] = []
+
+    def look_at(page: Page, path: str, *, is_all_ours: bool = False) -> None:
+        for rule, element, is_ours in _findings(page):
+            if is_all_ours or is_ours or rule not in STREAMLITS:
+                wrong.append((path, rule, element))
+        across = page.evaluate("document.documentElement.scrollWidth") if is_all_ours else wide(page)
+        if across > look["width"]:
+            wrong.append((path, f"{across} pixels wide"))
+
+    with busy.signed_in("admin", **look) as page:
+        for path in UNLISTED:
+            page.goto(path)
+            page.get_by_role("heading", level=1).wait_for()
+            look_at(settled(page), path)
+    with busy.windows.window(**look) as page:  # type: ignore[arg-type]
+        for path in ("/auth/sign-in", f"/auth/link/{link}"):
+            page.goto(path)
+            page.get_by_role("heading", level=1).wait_for()
+            look_at(page, path, is_all_ours=True)
+    assert wrong == []
 
 
 def test_a_chat_opens_from_a_list_that_is_drawn_anew_by_itself(busy: Looking) -> None:

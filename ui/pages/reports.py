@@ -36,10 +36,8 @@ def show() -> None:
         return
     if len(launched) > _MOST:
         st.caption(_("The newest {count} campaigns are shown.", count=formats.number(_MOST)))
-    names = {one.id: one.name for one in within}
-    chosen = st.multiselect(
-        _("Campaigns"), list(names), default=list(names)[:_AT_FIRST], format_func=lambda one: f"{names[one]} · {one}"
-    )
+    names = {one.id: _unlike_others(one) for one in within}
+    chosen = st.multiselect(_("Campaigns"), list(names), default=list(names)[:_AT_FIRST], format_func=names.__getitem__)
     with st.spinner(_("Adding it up …")):
         rows = [(one, _progress(one)) for one in within if one.id in chosen]
     if not rows:
@@ -127,7 +125,7 @@ def _side_by_side(rows: Sequence[Row]) -> None:
         ],
         numeric=range(3, 9),
     )
-    names = [f"{one.name} · {formats.number(one.id)}" for one, _progress in rows]
+    names = [_unlike_others(one) for one, _progress in rows]
     counts = {_named(step): [getattr(progress, step) for _one, progress in rows] for step in _STEPS}
     charts.bars(names, counts, colours=_STEP_COLOURS, height=280)
 
@@ -164,6 +162,11 @@ def _file(rows: Sequence[Row]) -> bytes:
             + [sum(getattr(progress, state).values()) for state in lost]
         )
     return text.getvalue().encode("utf-8-sig")
+
+
+def _unlike_others(one: Campaign) -> str:
+    """Several may have one name."""
+    return f"{one.name} · {formats.with_digits(str(one.id))}"
 
 
 def _share(count: int, whole: int) -> str:
