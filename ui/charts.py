@@ -67,7 +67,8 @@ def _draw(
     height: int,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    up = {"field": "count", "type": "quantitative", "title": None, "axis": {"labelExpr": _digits("datum.label")}}
+    axis = {"labelExpr": _number("datum.label"), **({} if mark == "area" else {"tickMinStep": 1})}
+    up = {"field": "count", "type": "quantitative", "title": None, "axis": axis}
     spec = {
         "data": {"values": list(values)},
         "mark": {"type": mark, **({"line": True, "opacity": 0.35} if mark == "area" else {"point": mark == "line"})},
@@ -85,6 +86,13 @@ def _colour(names: Sequence[str], colours: Sequence[str]) -> Mapping[str, Any]:
 def _local(at: datetime) -> str:
     """Without a zone: what the reader's clock shows is what is drawn."""
     return at.astimezone(formats.zone()).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _number(expression: str) -> str:
+    """Of Vega, which writes 1,234.5: the same as the locale has it."""
+    theirs = formats.number(1234.5, digits=1)
+    marked = f"replace(replace(replace({expression}, /,/g, '#'), /[.]/g, '{theirs[-2]}'), /#/g, '{theirs[1]}')"
+    return _digits(marked)
 
 
 def _digits(expression: str) -> str:

@@ -157,3 +157,42 @@ def test_a_chat_opens_from_a_list_that_is_drawn_anew_by_itself(busy: Looking) ->
         page.goto("/messages")
         page.locator("[class*=st-key-to-messages-] button").first.click()
         expect(page.locator(".wq-bubble")).to_contain_text("Hello Person")
+
+
+def test_in_cairo_what_the_page_counts_itself_and_its_charts_have_the_digits_of_there(busy: Looking) -> None:
+    with busy.signed_in("admin", language="ar") as page:
+        page.goto("/import")
+        expect(page.get_by_text("١. اختر الملف")).to_be_visible()
+        page.goto("/reports")
+        labels = page.locator("[data-testid=stVegaLiteChart] svg text")
+        expect(labels.filter(has_text=re.compile("^٣$")).first).to_be_attached()
+        expect(labels.filter(has_text=re.compile("[0-9]"))).to_have_count(0)
+
+
+def test_the_keyboard_alone_leads_from_the_sign_in_to_a_kept_draft(busy: Looking) -> None:
+    def reach(page: Page, chosen: str) -> None:
+        for _ in range(40):
+            if page.evaluate("chosen => document.activeElement?.matches(chosen)", chosen):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not come to {chosen}")
+
+    busy.stage.signed_in("user")
+    with busy.windows.window() as page:
+        page.goto("/auth/sign-in?next=/campaign-new")
+        for typed, then in (("user@example.com", "Tab"), (accounts.PASSWORD, "Enter")):
+            page.keyboard.type(typed)
+            page.keyboard.press(then)
+        settled(page).locator(".st-key-wqd-name input").wait_for()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")  # the first link of the page leads past the list of pages
+        reach(page, ".st-key-wqd-name input")
+        page.keyboard.type("By keyboard")
+        page.keyboard.press("Tab")
+        for following in (".st-key-wqd-purpose", ".st-key-wqd-when", ".st-key-wqd-ask"):
+            settled(page)
+            reach(page, ".st-key-wqd-on button")
+            page.keyboard.press("Enter")
+            page.locator(following).wait_for()
+    (draft,) = busy.stage.signed_in().campaigns.list(name="By keyboard")
+    assert draft.state == "draft"

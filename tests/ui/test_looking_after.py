@@ -1,5 +1,7 @@
 """The pages for who looks after an installation: people, protected pages, audit, monitoring, settings; and reports."""
 
+from datetime import UTC, datetime, timedelta
+
 import accounts
 import scenes
 from stage import Stage, said
@@ -84,6 +86,14 @@ def test_monitoring_says_what_nobody_sends_and_reports_add_up(on_stage: Stage) -
     assert "=Spring" in said(page)
     (download,) = page.get("download_button")
     assert download.proto.label == "نزّل ملف CSV"
+    page = on_stage.page("reports")
+    page.segmented_control(key="reports-days").set_value(-1).run()
+    assert "=Spring" in said(page)
+    before = (datetime.now(UTC) - timedelta(days=3)).date()
+    page.date_input(key="reports-to").set_value(before).run()
+    assert "No campaign was launched in this time" in said(page), "what was launched later is left out"
+    page.date_input(key="reports-from").set_value(before + timedelta(days=2)).run()
+    assert "The first day is after the last" in said(page)
 
 
 def test_about_is_for_everybody(on_stage: Stage) -> None:

@@ -13,7 +13,14 @@ from ui.page import Page
 from ui.words import _, later
 from waqtor import Campaign, Progress
 
-_DAYS = {7: later("7 days"), 30: later("30 days"), 90: later("90 days"), 365: later("a year"), 0: later("Other days")}
+_OTHER = -1
+_DAYS = {
+    7: later("7 days"),
+    30: later("30 days"),
+    90: later("90 days"),
+    365: later("a year"),
+    _OTHER: later("Other days"),
+}
 _MOST_LISTED, _MOST, _AT_FIRST = 500, 50, 8
 _STEPS = ("sent", "delivered", "read", "replied")
 _STEP_COLOURS = ("#0b7a5b", "#2474d6", "#8a5cc9", "#d98a00")
@@ -67,7 +74,7 @@ def _span() -> tuple[datetime, datetime]:
         key="reports-days",
     )
     today = formats.today()
-    if days != 0:
+    if days != _OTHER:
         return today - timedelta(days=int(days or 30)), today + timedelta(days=1)
     with st.container(horizontal=True):
         first = st.date_input(
