@@ -25,6 +25,7 @@ import orjson
 from rich.console import Console
 from websockets.sync.client import ClientConnection, connect
 
+from bench import dashboard_pictures
 from bench.onlookers import PROXY, onlookers
 from cli.demo_people import write_csv
 from cli.funnel import picture
@@ -197,14 +198,18 @@ def shots(local: Local) -> Iterator[Shot]:
 
 def _of_the_monitor(local: Local) -> Iterator[Shot]:
     page, shown = f"{local.settings.api_url}/ws-monitor.html", "document.querySelector('#clients tbody tr')"
-    with Client(local.settings.api_url, local.api_key) as client:
-        token = client.users.invite(_EMAIL, role="admin").token
-    account = {"token": token, "password": _PASSWORD, "name": "Noura"}
-    httpx.post(f"{local.settings.api_url}/api/v3/auth/accept", json=account, trust_env=False).raise_for_status()
     sign_in = f"email.value = '{_EMAIL}'; password.value = '{_PASSWORD}'; document.forms[0].requestSubmit()"
     form = "document.getElementById('password')"
     yield Shot("monitor.png", page, form, sign_in, shown, width=1440, height=1240, is_dark=True)
     yield Shot("monitor-phone.png", page, shown, width=390, height=1240, is_dark=True)
+
+
+def _let_in(local: Local) -> None:
+    """An admin, who looks at the monitor and the dashboard."""
+    with Client(local.settings.api_url, local.api_key) as client:
+        token = client.users.invite(_EMAIL, role="admin").token
+    account = {"token": token, "password": _PASSWORD, "name": "Noura"}
+    httpx.post(f"{local.settings.api_url}/api/v3/auth/accept", json=account, trust_env=False).raise_for_status()
 
 
 def _of_the_dashboard(url: str) -> Iterator[Shot]:
@@ -290,10 +295,12 @@ def main() -> int:
         print(f"Into {FOLDER}:")
         if not wanted or "funnel.svg" in wanted:
             terminal(sent, FOLDER / "funnel.svg")
+        _let_in(local)
         browser.run_first(f"localStorage['prefect-password'] = btoa('{_prefect_password(local)}')")
         for shot in shots(local):
             if not wanted or shot.name in wanted:
                 browser.take(shot, FOLDER / shot.name)
+        dashboard_pictures.take(local, _EMAIL, _PASSWORD, FOLDER, wanted)
     return 0
 
 
