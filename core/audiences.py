@@ -54,17 +54,20 @@ async def frozen(tx: Tx, audience: Mapping[str, Any]) -> dict[str, Any]:
     return dict(audience)
 
 
-async def chosen(tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True) -> Select[tuple[int]]:
-    """As `members`, of a filter."""
-    return select(Contact.id.label("id")).where(is_there(), await matching(tx, one, at=at, sees_numbers=sees_numbers))
+async def chosen(
+    tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True, reads_all: bool = False
+) -> Select[tuple[int]]:
+    """As `members`, of a filter. `reads_all`: no page of it is asked for, but the whole, as a count does."""
+    who = await matching(tx, one, at=at, sees_numbers=sees_numbers, reads_all=reads_all)
+    return select(Contact.id.label("id")).where(is_there(), who)
 
 
 async def matching(
-    tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True
+    tx: Tx, one: Filter, *, at: datetime | None = None, sees_numbers: bool = True, reads_all: bool = False
 ) -> ColumnElement[bool]:
     """The filter as a condition on `Contact`; whether who asks may see numbers."""
     now = at or await DatabaseClock().now(tx)
-    about = filters_sql.About(is_postgres(tx), await attributes.kinds(tx), now, sees_numbers)
+    about = filters_sql.About(is_postgres(tx), await attributes.kinds(tx), now, sees_numbers, reads_all)
     return filters_sql.condition(one, about)
 
 

@@ -47,13 +47,15 @@ _TEXTS = {"name": Contact.name, "language": Contact.language, "timezone": Contac
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What compiling has to know: the database, the kinds of attributes, and what `"30 days ago"` counts from."""
+    """What compiling has to know: the database, the kinds of attributes, and what `"30 days ago"` counts from.
+    `reads_all`: everybody whom it chooses is read at once, not some of them in order."""
 
     is_postgres: bool
     kinds: Mapping[str, str]
     now: datetime
     sees_numbers: bool = True
     """False: a text that answers show masked counts as not there, since comparing it again and again would tell it."""
+    reads_all: bool = False
 
 
 def condition(one: Filter, about: About) -> Condition:
@@ -131,10 +133,14 @@ def _known(comparison: ColumnElement[bool]) -> Condition:
 
 
 def _text(value: SQLColumnExpression[Any], one: Compare, about: About) -> Condition:
+    return _known(_compared(value, one, about))
+
+
+def _compared(value: SQLColumnExpression[Any], one: Compare, about: About) -> ColumnElement[bool]:
     value = _shown(value, about)
     if one.op == "contains":
-        return _known(_position(value, _part(one), about) > 0)
-    return _known(value.in_(_equal_texts(one)))
+        return _position(value, _part(one), about) > 0
+    return value.in_(_equal_texts(one))
 
 
 def _shown(value: SQLColumnExpression[Any], about: About) -> SQLColumnExpression[Any]:
@@ -158,6 +164,8 @@ def _position(value: SQLColumnExpression[Any], part: str, about: About) -> Colum
 
 
 def _belongs(value: SQLColumnExpression[Any], owner: SQLColumnExpression[Any], one: Compare, about: About) -> Condition:
+    if about.reads_all and not about.is_postgres:  # SQLite would ask of each person; a tag is asked once who has it
+        return Contact.id.in_(select(owner).where(_compared(value, one, about)))
     return _there_is(owner == Contact.id, _text(value, one, about))
 
 

@@ -84,7 +84,8 @@ async def listed(
 async def count(tx: Tx, filter: Filter, *, at: datetime, sees_numbers: bool = True) -> int:
     """How many people it chooses now; whether who asks may see numbers."""
     await _look_broadly(tx)
-    who = (await audiences.chosen(tx, filter, at=at, sees_numbers=sees_numbers)).subquery()
+    chosen = await audiences.chosen(tx, filter, at=at, sees_numbers=sees_numbers, reads_all=True)
+    who = chosen.subquery()
     return (await tx.execute(select(func.count()).select_from(who))).scalar_one()
 
 

@@ -1,11 +1,14 @@
 """Segments: kept as text, counted live, and not deleted under a campaign."""
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
 
 import scenes
 from core import attributes, audiences, campaigns, contacts, profiles, segments
 from core.bootstrap import Platform
 from core.contacts import NewContact
+from core.database import is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.filters_text import parse
 from core.profiles import Changes
@@ -27,6 +30,37 @@ async def test_a_segment_is_asked_anew_each_time(platform: Platform) -> None:
             assert await segments.count(tx, segments.structure(segment), at=now) == total
             sample = await segments.sample(tx, segments.structure(segment), at=now)
             assert list(sample) == list(range(total, 0, -1))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        'tag = "vip"',
+        'not tag = "vip"',
+        'tag in ("vip", "new")',
+        'tag contains "i"',
+        'tag = "new" or name = "Person 3"',
+    ],
+)
+async def test_a_count_is_of_those_who_are_chosen(platform: Platform, wanted: str) -> None:
+    await scenes.people(platform, 4, tags=["vip", "old"])
+    await scenes.people(platform, 3, tags=["new"], start=4)
+    await scenes.people(platform, 2, start=7)
+    async with platform.database.reading() as tx:
+        now = await platform.clock.now(tx)
+        who = (await tx.execute(await audiences.chosen(tx, parse(wanted), at=now))).scalars().all()
+        assert 0 < len(who) < 9
+        assert await segments.count(tx, parse(wanted), at=now) == len(who)
+
+
+async def test_a_count_by_a_tag_reads_who_has_it_and_not_everybody(platform: Platform) -> None:
+    async with platform.database.reading() as tx:
+        if is_postgres(tx):
+            return  # which finds that way by itself, where it is the shorter one
+        who = await audiences.chosen(tx, parse('tag = "vip"'), at=await platform.clock.now(tx), reads_all=True)
+        sql = str(who.compile(compile_kwargs={"literal_binds": True}, dialect=sqlite.dialect()))
+        rows = (await tx.execute(text(f"EXPLAIN QUERY PLAN {sql}"))).all()
+        assert not [row for row in rows if row[3].startswith("SCAN contact")]
 
 
 async def test_a_name_is_one_segments(platform: Platform) -> None:
