@@ -14,9 +14,9 @@ from browsing import Looking, settled, turned, wide
 from ui.pages import PAGES
 
 LISTED = [one.name for one in PAGES if one.is_listed] + ["notifications"]
-UNLISTED = (
+FURTHER = (
     *("/campaign?id=1", "/campaign-new", "/messages?chat=1-1", "/contacts?id=1", "/templates?id=1", "/webhooks?id=1"),
-    "/senders?id=1",
+    *("/senders?id=1", "/reports"),  # which has chosen things in the dark
 )
 LOOKS = ({"language": "en", "width": 1280}, {"language": "ar", "width": 390, "is_dark": True})
 STREAMLITS: Mapping[str, str] = {
@@ -140,7 +140,7 @@ def test_nor_on_the_pages_that_one_comes_to_from_another(busy: Looking, look: di
             wrong.append((path, f"{across} pixels wide"))
 
     with busy.signed_in("admin", **look) as page:
-        for path in UNLISTED:
+        for path in FURTHER:
             page.goto(path)
             page.get_by_role("heading", level=1).wait_for()
             look_at(settled(page), path)
@@ -167,6 +167,23 @@ def test_in_cairo_what_the_page_counts_itself_and_its_charts_have_the_digits_of_
         labels = page.locator("[data-testid=stVegaLiteChart] svg text")
         expect(labels.filter(has_text=re.compile("^٣$")).first).to_be_attached()
         expect(labels.filter(has_text=re.compile("[0-9]"))).to_have_count(0)
+
+
+def test_each_line_of_an_arabic_message_begins_at_the_right(busy: Looking) -> None:
+    ends = """bubble => {
+        const lines = document.createRange();
+        lines.selectNodeContents(bubble.querySelector('span[dir=auto]'));
+        return [...lines.getClientRects()].filter((line) => line.width).map((line) => Math.round(line.right));
+    }"""
+    with busy.signed_in("admin", language="ar") as page:
+        page.goto("/templates?new=1")
+        page.locator("[data-testid=stTextArea] textarea").first.fill("أهلًا\nبدأ عرض الربيع على جميع النباتات")
+        page.keyboard.press("Tab")
+        bubble = page.locator(".wq-bubble", has_text="النباتات")
+        bubble.wait_for()
+        first, *others = bubble.evaluate(ends)
+        assert others
+        assert set(others) == {first}
 
 
 def test_the_keyboard_alone_leads_from_the_sign_in_to_a_kept_draft(busy: Looking) -> None:
