@@ -42,7 +42,7 @@ def percent(share: float) -> str:
 def money(amount: Decimal, currency: str | None) -> str:
     if currency is None:
         return number(float(amount), digits=2)
-    return _digits(format_currency(amount, currency, locale=locale(), numbering_system="default"))
+    return with_digits(format_currency(amount, currency, locale=locale(), numbering_system="default"))
 
 
 def country(code: str) -> str:
