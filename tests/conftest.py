@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -30,6 +31,11 @@ def missing(what: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"missing: {what}")
     pytest.skip(f"missing: {what}")
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background makes us deaf to Ctrl-C, and with us all that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

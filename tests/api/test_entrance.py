@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import SimpleNamespace
 
 import httpx
@@ -76,10 +76,17 @@ async def test_however_many_are_looked_at_again_the_database_is_asked_as_often_a
     def count(*_: object) -> None:
         statements[0] += 1
 
-    await entrance.recognise(was[0], "")
-    alone, statements[0] = statements[0], 0
+    async def asked(who: Sequence[Principal]) -> int:
+        """Of some tries the one in which nothing beside them asked."""
+        numbers = []
+        for _ in range(5):
+            statements[0] = 0
+            await asyncio.gather(*(entrance.recognise(one, "") for one in who))
+            numbers.append(statements[0])
+        return min(numbers)
+
+    assert await asked(was) == await asked(was[:1])
     now_they_are = await asyncio.gather(*(entrance.recognise(one, "") for one in was))
-    assert statements[0] == alone
     assert [one.id for one in now_they_are] == [one.id for one in was]
     assert ["contacts" in one.closed for one in now_they_are] == [True, False, True]
     async with people[2].client as viewer:
