@@ -239,7 +239,7 @@ class Door:
         if is_page and not request.url.path.startswith(_OPEN) and not request.cookies.get(COOKIE):
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             if request.headers.get("sec-fetch-site") == "cross-site":
-                await _html(entry.once_more(wanted))(scope, receive, send)
+                await _html(entry.once_more(_path(wanted)))(scope, receive, send)
                 return
             target = request.url_for("sign_in").include_query_params(next=wanted)
             await RedirectResponse(f"{target.path}?{target.query}", 303)(scope, receive, send)

@@ -36,6 +36,16 @@ def test_the_language_leads_to_no_other_page(looking: Looking) -> None:
         assert answer.headers["location"] == "/auth/sign-in"
 
 
+def test_a_link_on_another_site_leads_to_no_third(looking: Looking) -> None:
+    asked = httpx.Request(
+        "GET", f"{looking.windows.url}//evil.example/x", headers={"Accept": "text/html", "Sec-Fetch-Site": "cross-site"}
+    )
+    with httpx.Client() as client:
+        answer = client.send(asked)
+    assert "evil.example" not in answer.text
+    assert 'url=/"' in answer.text
+
+
 def test_a_form_sent_while_the_api_is_away_says_so(on_stage: Stage) -> None:
     settings = on_stage.server.platform.settings
     with dashboard_process(settings, api_url=f"http://127.0.0.1:{free_port()}") as url:
