@@ -6,7 +6,7 @@ lease lapsed was taken by a process that died: nobody knows whether it arrived, 
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from core import delivery_rows
 from core.database import Tx
@@ -16,6 +16,8 @@ from core.webhook_events import trial
 CHANNEL = "waqtor_deliveries"
 """Where PostgreSQL calls when there is something to deliver."""
 WAITING, SENDING, DELIVERED, FAILED = "waiting", "sending", "delivered", "failed"
+IS_WAITING = text("deliveries.state = 'waiting'")
+"""As the index says it, word by word."""
 EXHAUSTED, GONE, TEST_FAILED, EXPIRED, UNWRITABLE = "exhausted", "gone", "test_failed", "expired", "unwritable"
 ABORTED = "aborted"
 """Why one failed."""

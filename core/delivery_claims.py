@@ -14,14 +14,14 @@ from sqlalchemy import Row, case, func, select, text, update
 from core import bulk, delivery_order, webhook_bodies, webhook_secrets, webhook_signing
 from core.bootstrap import Platform
 from core.database import Tx, is_postgres
-from core.deliveries import FAILED, INTERRUPTED, LEASE_S, SENDING, UNWRITABLE, WAITING
+from core.deliveries import FAILED, INTERRUPTED, IS_WAITING, LEASE_S, SENDING, UNWRITABLE, WAITING
 from core.errors import Conflict, MasterKeyWrong
 from core.models import Delivery, DeliveryAttempt, Webhook
 from core.ports import Letter
 from core.webhook_bodies import Wanted
 
-_IS_WAITING, _IS_SENDING = text("deliveries.state = 'waiting'"), text("deliveries.state = 'sending'")
-"""As the indexes say it, word by word."""
+_IS_SENDING = text("deliveries.state = 'sending'")
+"""As the index says it, word by word."""
 _COLUMNS = (
     Delivery.id,
     Delivery.webhook_id,
@@ -73,7 +73,7 @@ class Parcel:
 
 async def look(tx: Tx) -> Sequence[Due]:
     """When each endpoint has something to do next. A step of an index for each; takes no lock."""
-    waiting = select(func.min(Delivery.next_at)).where(_IS_WAITING, Delivery.webhook_id == Webhook.id)
+    waiting = select(func.min(Delivery.next_at)).where(IS_WAITING, Delivery.webhook_id == Webhook.id)
     lapsing = select(func.min(Delivery.lease_until)).where(_IS_SENDING, Delivery.webhook_id == Webhook.id)
     columns = Webhook.id, Webhook.is_enabled, Webhook.paused_until, Webhook.failures, Webhook.last_success_at
     limits = Webhook.concurrency, Webhook.rate, Webhook.next_slot

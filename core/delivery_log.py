@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from core.database import Tx
+from core.deliveries import IS_WAITING
 from core.errors import NotFound
 from core.models import Delivery, DeliveryAttempt, Webhook
 
-_IS_WAITING = text("deliveries.state = 'waiting'")
-"""As the index says it, word by word."""
 STATES = ("waiting", "sending", "delivered", "failed")
 
 
@@ -99,7 +98,7 @@ class Statistics:
 async def due_since(tx: Tx, webhook_id: int | None = None, *, now: datetime) -> datetime | None:
     """Since when what should have been attempted by now waits for it; None: nothing does. What waits for its next time,
     or for an endpoint that is disabled or rests, is not late. A step of an index for each endpoint."""
-    first = select(func.min(Delivery.next_at)).where(_IS_WAITING, Delivery.webhook_id == Webhook.id).scalar_subquery()
+    first = select(func.min(Delivery.next_at)).where(IS_WAITING, Delivery.webhook_id == Webhook.id).scalar_subquery()
     takes = [Webhook.is_enabled, or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)]
     if webhook_id is not None:
         takes.append(Webhook.id == webhook_id)
@@ -114,7 +113,7 @@ async def statistics(tx: Tx, webhook_id: int | None = None, *, since: datetime, 
     by_state = await tx.execute(
         select(Delivery.state, func.count()).where(*mine, Delivery.created_at >= since).group_by(Delivery.state)
     )
-    waits = select(func.count()).select_from(Delivery).where(*mine, _IS_WAITING)
+    waits = select(func.count()).select_from(Delivery).where(*mine, IS_WAITING)
     waiting = (await tx.execute(waits)).scalar_one()
     tried = [DeliveryAttempt.webhook_id.in_(those), DeliveryAttempt.started_at >= since]
     answers: dict[str, int] = {}

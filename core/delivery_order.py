@@ -45,8 +45,7 @@ async def _park(tx: Tx, webhook_id: int, key: str, first: int, *, now: datetime)
     """All that wait for this one: until it is tried next. When it is settled that wakes them."""
     before_them = (await tx.execute(select(Delivery.next_at).where(Delivery.id == first))).scalar_one()
     until = max(before_them, now + timedelta(seconds=LEASE_S))
-    of_chat = _IS_OPEN
-    theirs = update(Delivery).where(of_chat, Delivery.webhook_id == webhook_id, Delivery.order_key == key)
+    theirs = update(Delivery).where(_IS_OPEN, Delivery.webhook_id == webhook_id, Delivery.order_key == key)
     theirs = theirs.where(Delivery.id > first, Delivery.state == WAITING, Delivery.next_at < until)
     await tx.execute(theirs.values(next_at=until).execution_options(synchronize_session=False))
 

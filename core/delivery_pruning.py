@@ -7,11 +7,10 @@ from sqlalchemy import delete, func, select, text, update
 from core import bulk, delivery_order
 from core.bootstrap import Platform
 from core.database import Database, Tx
-from core.deliveries import DELIVERED, EXPIRED, FAILED, WAITING
+from core.deliveries import DELIVERED, EXPIRED, FAILED, IS_WAITING, WAITING
 from core.models import Delivery, Webhook
 
 _BATCH = 1_000
-_IS_WAITING = text("deliveries.state = 'waiting'")
 _SINCE = "coalesce(waits_since, created_at)"
 """From when on its time counts: a replay begins it anew."""
 
@@ -62,7 +61,7 @@ async def _expire(database: Database, *, before: datetime, now: datetime) -> int
     """Endpoints first, then deliveries: the same order everywhere."""
     async with database.transaction() as tx:
         since = func.coalesce(Delivery.waits_since, Delivery.created_at)
-        old = select(Delivery.id, Delivery.webhook_id).where(_IS_WAITING, Delivery.webhook_id > 0, since < before)
+        old = select(Delivery.id, Delivery.webhook_id).where(IS_WAITING, Delivery.webhook_id > 0, since < before)
         found = (await tx.execute(old.limit(_BATCH))).all()
         endpoints = select(Webhook.id).where(text(f"webhooks.id {bulk.in_ids(tx)}")).order_by(Webhook.id)
         webhook_ids = bulk.ids({row.webhook_id for row in found})

@@ -121,9 +121,8 @@ async def settle(
 
 
 async def _chats(tx: Tx, message_ids: Sequence[int]) -> Sequence[str]:
-    where = select(Message.sender_id, Message.contact_id).where(Message.id.in_(message_ids)).distinct()
-    found = await tx.execute(where.where(Message.contact_id.is_not(None)))
-    return sorted(chat_id(sender_id, contact_id) for sender_id, contact_id in found)
+    people = select(Message.sender_id, Message.contact_id).where(Message.contact_id.is_not(None))
+    return sorted({chat_id(*row) for row in await tx.execute(people.where(Message.id.in_(message_ids)))})
 
 
 async def _renewed(tx: Tx, gate: SenderGate, answers: Sequence[Answer], *, now: datetime) -> Collection[int]:

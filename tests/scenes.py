@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
+
 from core import (
     campaigns,
+    consents,
     contacts,
     courier,
     delivery_rows,
@@ -25,7 +28,7 @@ from core.contacts import NewContact
 from core.content import Media, Text
 from core.dispatch import Dispatcher, Rest
 from core.media_files import Part
-from core.models import Campaign, MediaFile, Message, Sender, Webhook
+from core.models import Campaign, Delivery, MediaFile, Message, Sender, Webhook
 from core.outgoing import Wanted
 from core.ports import Accepted, Connector, Outgoing, Poster
 from core.webhook_events import Fact
@@ -147,6 +150,16 @@ async def a_webhook(platform: Platform, url: str = "https://example.com/hooks", 
         at = await platform.clock.now(tx)
         values = {"url": url, "events": ["*"], **values}
         return (await webhooks.create(tx, platform.key, platform.settings.webhook_rules, values, at=at)).webhook
+
+
+async def deliveries(platform: Platform) -> list[Delivery]:
+    async with platform.database.reading() as tx:
+        return list((await tx.execute(select(Delivery).order_by(Delivery.id))).scalars())
+
+
+async def opted_out(platform: Platform, contact_id: int) -> None:
+    async with platform.database.transaction() as tx:
+        await consents.opt_out(tx, contact_id, reason="asked", source="test", at=await platform.clock.now(tx))
 
 
 async def told(platform: Platform, webhook: Webhook, *contacts: int, count: int = 1) -> None:

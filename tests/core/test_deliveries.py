@@ -4,23 +4,13 @@ import asyncio
 from collections import Counter
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, text
 
 import scenes
 from core import consents, webhooks
 from core.bootstrap import Platform
-from core.models import Delivery, Webhook
+from core.models import Webhook
 from fakes import FakeConnector
-
-
-async def _rows(platform: Platform) -> list[Delivery]:
-    async with platform.database.reading() as tx:
-        return list((await tx.execute(select(Delivery).order_by(Delivery.id))).scalars())
-
-
-async def _opt_out(platform: Platform, contact_id: int) -> None:
-    async with platform.database.transaction() as tx:
-        await consents.opt_out(tx, contact_id, reason="asked", source="test", at=await platform.clock.now(tx))
 
 
 async def test_a_campaign_is_told_to_who_asked_for_it_and_without_endpoints_costs_nothing(
@@ -39,7 +29,7 @@ async def test_a_campaign_is_told_to_who_asked_for_it_and_without_endpoints_cost
     await scenes.launched(platform, one.id)
     await scenes.dispatched(platform, connector, one.id)
     assert statements["about webhooks"] == 0, "nobody asks, and nothing was asked of the database"
-    assert not await _rows(platform)
+    assert not await scenes.deliveries(platform)
     all_of_one = await scenes.a_webhook(platform, events=["message.sent"], campaign_ids=[one.id])
     both = await scenes.a_webhook(platform, events=["message.sent", "campaign.*"])
     nobody = await scenes.a_webhook(platform, sender_ids=[99])
@@ -47,7 +37,9 @@ async def test_a_campaign_is_told_to_who_asked_for_it_and_without_endpoints_cost
     statements.clear()
     await scenes.dispatched(platform, connector, other.id)
     assert statements["about webhooks"] <= 4, "a statement for each bulk event, and none for each message"
-    told = Counter((row.webhook_id, row.type) for row in await _rows(platform) if not row.type.startswith("webhook."))
+    told = Counter(
+        (row.webhook_id, row.type) for row in await scenes.deliveries(platform) if not row.type.startswith("webhook.")
+    )
     assert told[(both.id, "message.sent")] == 6
     assert told[(both.id, "campaign.launched")] == 1
     assert all(webhook_id not in (all_of_one.id, nobody.id) for webhook_id, _ in told)
@@ -64,9 +56,9 @@ async def test_an_event_that_is_rolled_back_is_told_to_nobody(platform: Platform
 
     with pytest.raises(RuntimeError):
         await broken()
-    assert not await _rows(platform)
-    await _opt_out(platform, 2)
-    assert [(row.type, row.contact_id) for row in await _rows(platform)] == [("contact.opted_out", 2)]
+    assert not await scenes.deliveries(platform)
+    await scenes.opted_out(platform, 2)
+    assert [(row.type, row.contact_id) for row in await scenes.deliveries(platform)] == [("contact.opted_out", 2)]
 
 
 async def test_what_is_committed_after_the_endpoint_is_told_also_by_who_began_before(platform: Platform) -> None:
@@ -85,26 +77,26 @@ async def test_what_is_committed_after_the_endpoint_is_told_also_by_who_began_be
             await made
             await consents.opt_out(began_before, 2, reason="asked", source="test", at=now)
     else:
-        await _opt_out(platform, 1)
+        await scenes.opted_out(platform, 1)
         await scenes.a_webhook(platform, events=["contact.opted_out"])
-        await _opt_out(platform, 2)
-    await _opt_out(platform, 3)
-    assert [row.contact_id for row in await _rows(platform)] == [2, 3]
+        await scenes.opted_out(platform, 2)
+    await scenes.opted_out(platform, 3)
+    assert [row.contact_id for row in await scenes.deliveries(platform)] == [2, 3]
 
 
 async def test_another_process_knows_at_once_who_is_told(platform: Platform) -> None:
     """What a process remembers of the endpoints goes by the name of their set, which changes with each change."""
     await scenes.people(platform, 4)
     webhook = await scenes.a_webhook(platform, events=["contact.opted_out"])
-    await _opt_out(platform, 1)
+    await scenes.opted_out(platform, 1)
     async with platform.database.transaction() as tx:
         await webhooks.disable(tx, webhook.id, at=await platform.clock.now(tx))
-    await _opt_out(platform, 2)
+    await scenes.opted_out(platform, 2)
     async with platform.database.transaction() as tx:
         await webhooks.enable(tx, webhook.id, at=await platform.clock.now(tx))
-    await _opt_out(platform, 3)
+    await scenes.opted_out(platform, 3)
     async with platform.database.transaction() as tx:
         await webhooks.remove(tx, webhook.id, at=await platform.clock.now(tx))
         assert (await tx.execute(text("SELECT webhooks FROM event_log"))).scalar_one() is None
-    await _opt_out(platform, 4)
-    assert [row.contact_id for row in await _rows(platform)] == [1, 3]
+    await scenes.opted_out(platform, 4)
+    assert [row.contact_id for row in await scenes.deliveries(platform)] == [1, 3]

@@ -6,22 +6,12 @@ from sqlalchemy import select, update
 
 import scenes
 from conftest import with_settings
-from core import consents, delivery_pruning, replays, webhooks
+from core import delivery_pruning, replays, webhooks
 from core.bootstrap import Platform
 from core.models import Delivery, DeliveryAttempt
 from core.ports import Posted
 from core.replays import Wanted
 from fakes import FakeClock, FakePoster
-
-
-async def _rows(platform: Platform) -> list[Delivery]:
-    async with platform.database.reading() as tx:
-        return list((await tx.execute(select(Delivery).order_by(Delivery.id))).scalars())
-
-
-async def _opt_out(platform: Platform, contact_id: int) -> None:
-    async with platform.database.transaction() as tx:
-        await consents.opt_out(tx, contact_id, reason="asked", source="test", at=await platform.clock.now(tx))
 
 
 async def _prune(platform: Platform) -> int:
@@ -36,14 +26,14 @@ async def test_old_ones_are_forgotten_bodies_first_and_what_waited_too_long_is_g
     await scenes.people(platform, 3)
     await scenes.a_webhook(platform, events=["contact.opted_out"])
     removed = await scenes.a_webhook(platform, events=["contact.opted_out"])
-    await _opt_out(platform, 1)
+    await scenes.opted_out(platform, 1)
     await scenes.couriered(platform, FakePoster())
-    await _opt_out(platform, 2)
+    await scenes.opted_out(platform, 2)
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
         await webhooks.remove(tx, removed.id, at=now)
     assert await delivery_pruning.prune(platform, now=now) == 2, "those of the removed endpoint"
-    assert [(row.state, row.body is not None) for row in await _rows(platform)] == [
+    assert [(row.state, row.body is not None) for row in await scenes.deliveries(platform)] == [
         ("delivered", True),
         ("waiting", False),
     ]
@@ -51,12 +41,12 @@ async def test_old_ones_are_forgotten_bodies_first_and_what_waited_too_long_is_g
     async with platform.database.reading() as tx:
         now = await platform.clock.now(tx)
     assert await delivery_pruning.prune(with_settings(platform, webhook_log_days=60), now=now) == 0
-    kept = [(row.state, row.reason, row.body) for row in await _rows(platform)]
+    kept = [(row.state, row.reason, row.body) for row in await scenes.deliveries(platform)]
     assert kept == [("delivered", None, None), ("failed", "expired", None)]
     async with platform.database.reading() as tx:
         assert (await tx.execute(select(DeliveryAttempt.response_body))).scalars().all() == [None]
     assert await delivery_pruning.prune(platform, now=now + timedelta(days=60)) == 2
-    assert not await _rows(platform)
+    assert not await scenes.deliveries(platform)
 
 
 async def test_what_is_made_again_after_its_time_is_delivered(platform: Platform, clock: FakeClock) -> None:
@@ -68,11 +58,11 @@ async def test_what_is_made_again_after_its_time_is_delivered(platform: Platform
     await _prune(platform)
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        await replays.one(tx, (await _rows(platform))[0].id, at=now)
+        await replays.one(tx, (await scenes.deliveries(platform))[0].id, at=now)
         replay = await replays.ask(tx, Wanted(webhook.id), at=now)
     await replays.step(platform, replay.id)
     await _prune(platform)
-    assert [row.state for row in await _rows(platform)] == ["waiting", "waiting"]
+    assert [row.state for row in await scenes.deliveries(platform)] == ["waiting", "waiting"]
     good = FakePoster()
     clock.advance(seconds=1)
     assert await scenes.couriered(platform, good) == 2
@@ -91,14 +81,14 @@ async def test_what_is_made_again_and_waits_keeps_its_body_and_is_given_up_30_da
     clock.advance(days=40)
     await _prune(platform)
     async with platform.database.transaction() as tx:
-        await replays.one(tx, (await _rows(platform))[0].id, at=await platform.clock.now(tx))
+        await replays.one(tx, (await scenes.deliveries(platform))[0].id, at=await platform.clock.now(tx))
     await scenes.couriered(platform, FakePoster(lambda _: Posted(500, {}, b"", 0.0)))
     await _prune(platform)
-    (row,) = await _rows(platform)
+    (row,) = await scenes.deliveries(platform)
     assert (row.state, row.body is not None) == ("waiting", True), "the next attempt has the same"
     clock.advance(days=31)
     await _prune(platform)
-    (row,) = await _rows(platform)
+    (row,) = await scenes.deliveries(platform)
     assert (row.state, row.reason, row.body) == ("failed", "expired", None)
 
 
@@ -115,7 +105,7 @@ async def test_one_that_waited_too_long_wakes_the_next_of_its_chat(platform: Pla
     clock.advance(days=2)
     await _prune(platform)
     assert await scenes.couriered(platform, FakePoster()) == 1
-    assert [row.state for row in await _rows(platform)] == ["failed", "delivered"]
+    assert [row.state for row in await scenes.deliveries(platform)] == ["failed", "delivered"]
 
 
 async def test_the_log_is_forgotten_on_request_but_not_what_is_to_be_delivered(
@@ -135,6 +125,6 @@ async def test_the_log_is_forgotten_on_request_but_not_what_is_to_be_delivered(
         done = [await delivery_pruning.purge(tx, until=now, webhook_id=one.id, most=3) for _ in range(3)]
         assert done == [3, 2, 0]
         assert len((await tx.execute(select(DeliveryAttempt.id))).all()) == 5
-    assert [(row.webhook_id, row.state) for row in await _rows(platform)] == [(other.id, "delivered")] * 5 + [
-        (one.id, "waiting")
-    ]
+    assert [(row.webhook_id, row.state) for row in await scenes.deliveries(platform)] == [
+        (other.id, "delivered")
+    ] * 5 + [(one.id, "waiting")]

@@ -30,15 +30,21 @@ def _each_its_own(message: Outgoing) -> Accepted | SendError:
 async def _over(platform: Platform, connector: FakeConnector, clock: FakeClock) -> int:
     """A finished campaign to eight people: two of each outcome, two of the failures for another reason."""
     connector.answering = _each_its_own
-    await scenes.people(platform, 8)
+    campaign_id = await _given_up_on(platform, connector, clock, people=8)
+    async with platform.database.transaction() as tx:
+        assert await campaigns.finish_if_done(tx, campaign_id, at=await platform.clock.now(tx))
+    connector.answering = None
+    return campaign_id
+
+
+async def _given_up_on(platform: Platform, connector: FakeConnector, clock: FakeClock, *, people: int) -> int:
+    """A campaign that was sent, and after which nothing more was heard for as long as is waited."""
+    await scenes.people(platform, people)
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
     await scenes.launched(platform, campaign.id)
     await scenes.dispatched(platform, connector, campaign.id)
     clock.advance(minutes=15)
     await settling.reconcile(platform)
-    async with platform.database.transaction() as tx:
-        assert await campaigns.finish_if_done(tx, campaign.id, at=await platform.clock.now(tx))
-    connector.answering = None
     return campaign.id
 
 
@@ -136,15 +142,10 @@ async def test_a_failure_told_again_says_nothing_of_the_second_attempt(
 async def _resent(platform: Platform, connector: FakeConnector, clock: FakeClock) -> int:
     """A campaign to one person who got it, of which we heard nothing; somebody has it sent again."""
     connector.answering = lambda message: Ambiguous("timeout")
-    await scenes.people(platform, 1)
-    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
-    await scenes.launched(platform, campaign.id)
-    await scenes.dispatched(platform, connector, campaign.id)
-    clock.advance(minutes=15)
-    await settling.reconcile(platform)
+    campaign_id = await _given_up_on(platform, connector, clock, people=1)
     async with platform.database.transaction() as tx:
-        assert await retrying.resend_unknown(tx, campaign.id, confirm=1, at=await platform.clock.now(tx)) == 1
-    return campaign.id
+        assert await retrying.resend_unknown(tx, campaign_id, confirm=1, at=await platform.clock.now(tx)) == 1
+    return campaign_id
 
 
 async def _is_cancelled(platform: Platform, connector: FakeConnector, campaign_id: int) -> None:

@@ -1,8 +1,16 @@
 """Numbers on the real page: stopped, resumed, paced, and what is said of encryption."""
 
 import scenes
+from core import senders
+from core.bootstrap import Platform
+from core.models import Sender
 from core.ports import SenderHealth
 from stage import Stage, said
+
+
+async def _first(platform: Platform) -> Sender:
+    async with platform.database.reading() as tx:
+        return await senders.get(tx, 1)
 
 
 def test_a_number_from_nothing_to_paused(on_stage: Stage) -> None:
@@ -16,6 +24,7 @@ def test_a_number_from_nothing_to_paused(on_stage: Stage) -> None:
         ("WhatsApp Business account ID", "102290129340398"),
         ("Access token", "a-token"),
         ("App secret", "a-secret"),
+        ("Verify token", "shop_2*:) www.x"),
     ):
         next(one for one in page.text_input if one.label == label).set_value(value)
     on_stage.connector.says = SenderHealth(ok=True, detail="", quality="GREEN", tier="TIER_2K")
@@ -23,6 +32,9 @@ def test_a_number_from_nothing_to_paused(on_stage: Stage) -> None:
     assert page.title[0].value == "Shop"
     assert "all is well" in said(page)
     assert "/webhooks/cloud/1" in page.code[0].value
+    assert "`shop_2*:) www.x`" in said(page), "as it was typed, to be copied to Meta"
+    platform = on_stage.server.platform
+    assert senders.verify_token(on_stage.do(_first(platform)), platform.key) == "shop_2*:) www.x"
     assert [one.value for one in page.metric][:3] == ["no limit", "2,000", "2,000 a day"]
 
     page.button(key="sender-pause").click().run()

@@ -83,16 +83,21 @@ def _add() -> None:
             waba_id=account_id.strip(),
             access_token=token.strip(),
             app_secret=app_secret.strip(),
-            verify_token=plain(verify_token.strip()),
+            verify_token=verify_token.strip(),
         )
     except (Invalid, Conflict) as error:
         look.problem(error)
         return
     st.session_state.pop("sender-verify", None)
     st.session_state["sender-told"] = _(
-        "Added. Now give Meta the address below, and this verify token: {token}", token=plain(verify_token.strip())
+        "Added. Now give Meta the address below, and this verify token: {token}", token=_to_copy(verify_token.strip())
     )
     page.go("senders", {"id": made.id})
+
+
+def _to_copy(token: str) -> str:
+    """As code: what `plain` puts between letters would be copied with them."""
+    return plain(token) if "`" in token else f"`{token}`"
 
 
 PAGE = Page(
