@@ -33,7 +33,7 @@ class Storing:
                 batch.append(self._waiting.get_nowait())
             failure: Exception | None = None
             try:
-                async with self._platform.database.transaction() as tx:
+                async with self._platform.database.transaction(brief=True) as tx:
                     now = await self._platform.clock.now(tx)
                     await inbox.store(tx, *(body for body, _ in batch), at=now)
             except Exception as error:  # noqa: BLE001  # each who waits is told; WhatsApp posts it again

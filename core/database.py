@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ Tx = AsyncSession
 """An open transaction. What takes a `tx` never commits it."""
 
 _READ_ONLY = "waqtor_read_only"
+_BRIEF = "waqtor_brief"
 _LAST = "waqtor_last"
 
 
@@ -55,8 +56,10 @@ def _prepare_sqlite(busy_timeout_s: float) -> Any:
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that turns to writing fails at once with SQLITE_BUSY when another has written
     # since; taking the lock at BEGIN makes it wait instead.
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else sqlite.BEGIN)
+    options = connection.get_execution_options()
+    driver = connection.connection.driver_connection
+    driver.is_brief = options.get(_BRIEF, False)  # type: ignore[union-attr]
+    connection.exec_driver_sql("BEGIN" if options.get(_READ_ONLY, False) else sqlite.BEGIN)
 
 
 def _roll_back_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry, __: BaseException | None) -> None:
@@ -68,35 +71,44 @@ def _roll_back_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry, __: B
 
 
 class Database:
-    """`transaction()` commits when its block ends and rolls back when it raises; `reading()` never commits."""
+    """`transaction()` commits when its block ends and rolls back when it raises; `reading()` never commits.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `brief` is one whose statements take some milliseconds together, whatever the database holds: on SQLite they run in
+    the loop's own thread, since the way to another and back costs more (core/sqlite.py)."""
+
+    def __init__(self, engine: AsyncEngine, writers: sqlite.Writers | None = None) -> None:
         self.engine = engine
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=True)
-        self._readers = async_sessionmaker(
-            engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False, autoflush=False
-        )
+        self._writers = writers
+        brief, reading = {_BRIEF: True}, {_READ_ONLY: True}
+        self._writing = {one: _sessions(engine, brief if one else {}) for one in (False, True)}
+        self._reading = {one: _sessions(engine, reading | (brief if one else {})) for one in (False, True)}
 
     @property
     def is_postgres(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tx]:
-        async with self._sessions() as tx, tx.begin():
+    async def transaction(self, *, brief: bool = False) -> AsyncIterator[Tx]:
+        turn = self._writers.turn() if self._writers else nullcontext()
+        async with turn, self._writing[brief]() as tx, tx.begin():
             await tx.connection()  # on SQLite the write lock: who reads the clock after it does not read it early
             yield tx
             for work in tx.info.pop(_LAST, ()):
                 await work()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Tx]:
+    async def reading(self, *, brief: bool = False) -> AsyncIterator[Tx]:
         """A snapshot for looking only; takes no write lock."""
-        async with self._readers() as tx:
+        async with self._reading[brief]() as tx:
             yield tx
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _sessions(engine: AsyncEngine, options: dict[str, bool]) -> async_sessionmaker[AsyncSession]:
+    bound = engine.execution_options(**options) if options else engine
+    return async_sessionmaker(bound, expire_on_commit=False, autoflush=_READ_ONLY not in options)
 
 
 def connect(settings: Settings) -> Database:
@@ -117,7 +129,7 @@ def connect(settings: Settings) -> Database:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite(settings.sqlite_busy_timeout_s))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
-        return Database(engine)
+        return Database(engine, sqlite.Writers(settings.sqlite_busy_timeout_s))
     options["connect_args"] = {
         "server_settings": {
             "synchronous_commit": "on",

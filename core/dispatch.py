@@ -96,7 +96,7 @@ class Loop(ABC):
         answers, self._answers = self._answers, []
         plan = Plan(intents=[], stop=None, wait_s=0)
         try:
-            async with self._platform.database.transaction() as tx:
+            async with self._platform.database.transaction(brief=True) as tx:
                 plan = await self._settle_and_intend(tx, answers)
         except BaseException as error:
             # Whether or not the commit went through, nothing was handed over for these intents: that is their

@@ -63,7 +63,7 @@ async def apply_waiting(platform: Platform, parse: Parse) -> int:
 
 
 async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: bool = False) -> int:
-    async with platform.database.transaction() as tx:
+    async with platform.database.transaction(brief=True) as tx:
         if is_postgres(tx):
             # Workers take turns: replies and receipts of the same people come in any order, and two transactions
             # that take them up in different order would deadlock.
