@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Result, text
+from sqlalchemy import Result, TextClause, text
 
 from core.database import Tx, is_postgres
 
 
+@lru_cache(maxsize=1_024)  # receipts of one second are many
 def stamp(moment: datetime) -> str:
     """UTC as SQLite keeps it; PostgreSQL reads it in the session's zone, which is UTC too."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
@@ -86,4 +88,10 @@ async def run(tx: Tx, sql: str, rows: Iterable[Mapping[str, Any]] | None = None,
         values["rows"] = orjson.dumps(list(rows)).decode()
     if not is_postgres(tx):
         values = {name: stamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
-    return await tx.execute(text(sql), values)
+    return await tx.execute(_statement(sql), values)
+
+
+@lru_cache(maxsize=1_024)
+def _statement(sql: str) -> TextClause:
+    """SQLAlchemy knows it again, and need not read it anew: that was as much as the database had to do."""
+    return text(sql)

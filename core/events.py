@@ -1,7 +1,7 @@
 """What happened, with its wire name. Written in the transaction of the change; ids only, no text, no number."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import ClassVar
 
@@ -358,18 +358,22 @@ def chat_id(sender_id: int, contact_id: int) -> str:
     return f"{sender_id}-{contact_id}"
 
 
+_APPEND = insert(Event.__table__)
+_APPEND_AND_LOCK = _APPEND.returning(func.waqtor_webhooks())
+_NUMBER = text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head, webhooks")
+
+
 async def publish(tx: Tx, happened: _Event, *, at: datetime) -> None:
     """Append to the log, and for the endpoints that ask for it; both exist if and only if the transaction commits."""
-    data = asdict(happened)
+    data = {one.name: getattr(happened, one.name) for one in fields(happened)}
     row = {"type": happened.type, "topic": happened.topic, "data": data, "at": at}
     told: str | None
     if is_postgres(tx):
         # Also takes the lock that whoever changes the endpoints needs alone, until our commit (core/webhooks.py).
-        told = (await tx.execute(insert(Event).values(row).returning(func.waqtor_webhooks()))).scalar_one()
+        told = (await tx.execute(_APPEND_AND_LOCK, row)).scalar_one()
     else:
         # The write lock is ours since BEGIN IMMEDIATE, so the next number is nobody else's and a rollback
         # takes it back: gapless. On PostgreSQL the relay numbers after the commit (core/bus.py).
-        numbered = text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head, webhooks")
-        row["seq"], told = (await tx.execute(numbered)).one()
-        await tx.execute(insert(Event).values(row))
+        row["seq"], told = (await tx.execute(_NUMBER)).one()
+        await tx.execute(_APPEND, row)
     await delivery_rows.write(tx, told, happened.type, data, at=at)

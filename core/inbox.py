@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, text, update
 
-from core import consents, contacts, messages, template_status, watchdog
+from core import bulk, consents, contacts, messages, template_status, watchdog
 from core.bootstrap import Platform
 from core.database import Tx, is_passing, is_postgres
 from core.errors import Invalid
@@ -80,14 +82,20 @@ async def _apply(platform: Platform, parse: Parse, *, limit: int, set_aside: boo
                     parsed.append(parse(item.body))
                 except Invalid as error:
                     errors[item.id] = error.message[:200]
-            async with tx.begin_nested():
+            # Only of one alone can anything be kept when it cannot be applied; a batch is rolled back whole.
+            async with tx.begin_nested() if set_aside else nullcontext():
                 await _take(tx, platform, parsed, now=now)
         except Exception as error:
             if not set_aside or is_passing(error):
                 raise
             logger.exception("inbox_item_failed", extra={"item": items[0].id})
             errors[items[0].id] = type(error).__name__
-        await tx.execute(update(InboxItem).where(InboxItem.id.in_([item.id for item in items])).values(applied_at=now))
+        await bulk.run(
+            tx,
+            f"UPDATE inbox SET applied_at = {bulk.now(tx)} WHERE id {bulk.in_ids(tx)}",
+            ids=bulk.ids(item.id for item in items),
+            now=now,
+        )
         for item_id, message in errors.items():
             await tx.execute(update(InboxItem).where(InboxItem.id == item_id).values(error=message))
     return len(items)
@@ -117,22 +125,21 @@ async def _take(tx: Tx, platform: Platform, parsed: Sequence[ParsedWebhook], *, 
             await messages.apply_preference(tx, platform.key, change, at=now)
 
 
-async def _oldest(tx: Tx, *, limit: int) -> Sequence[InboxItem]:
-    """As many of the oldest as make one short transaction; one at least, however large."""
-    waiting = (
-        select(InboxItem.id, func.length(InboxItem.body))
-        .where(InboxItem.applied_at.is_(None))
-        .order_by(InboxItem.id)
-        .limit(limit)
+async def _oldest(tx: Tx, *, limit: int) -> Sequence[Row[Any]]:
+    """Id and body of as many of the oldest as make one short transaction; one at least, however large."""
+    rows = await bulk.run(
+        tx,
+        """
+        SELECT inbox.id, inbox.body FROM inbox JOIN (
+            SELECT id, sum(size) OVER (ORDER BY id) AS up_to, min(id) OVER () AS first FROM (
+                SELECT id, length(body) AS size FROM inbox WHERE applied_at IS NULL ORDER BY id LIMIT :some
+            ) AS waiting
+        ) AS oldest ON oldest.id = inbox.id WHERE oldest.up_to <= :room OR oldest.id = oldest.first ORDER BY inbox.id
+        """,
+        some=limit,
+        room=_BATCH_BYTES,
     )
-    ids: list[int] = []
-    room = _BATCH_BYTES
-    for item_id, size in await tx.execute(waiting):
-        if ids and size > room:
-            break
-        ids.append(item_id)
-        room -= size
-    return (await tx.execute(select(InboxItem).where(InboxItem.id.in_(ids)).order_by(InboxItem.id))).scalars().all()
+    return rows.all()
 
 
 async def apply_forever(platform: Platform, parse: Parse, wake: asyncio.Event, *, idle_s: float = 1.0) -> None:

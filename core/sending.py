@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
 from core import bulk, campaigns, chats, consents, doubles, messages, pacing, quiet, senders
 from core.addressing import Row, addressed
@@ -85,19 +85,21 @@ async def sender_gate(tx: Tx, sender_id: int) -> SenderGate:
     return SenderGate(sender=sender, is_on=is_on)
 
 
+# Not shared: this transaction is going to change them, and an upgrade can deadlock. Not so hard either that an inbound
+# message, whose row refers to the sender, has to wait while we wait for its receipts.
+_GATE = (
+    select(Campaign, Sender, Switch.is_on)
+    .join(Sender, Sender.id == Campaign.sender_id)
+    .join(Switch, Switch.name == senders.SENDING)
+    .where(Campaign.id == bindparam("campaign_id"))
+    .with_for_update(key_share=True, of=(Campaign, Sender))
+    .execution_options(populate_existing=True)
+)
+
+
 async def gate(tx: Tx, campaign_id: int) -> Gate:
     await senders.hold_switch(tx)
-    # Not shared: this transaction is going to change them, and an upgrade can deadlock. Not so hard either that
-    # an inbound message, whose row refers to the sender, has to wait while we wait for its receipts.
-    query = (
-        select(Campaign, Sender, Switch.is_on)
-        .join(Sender, Sender.id == Campaign.sender_id)
-        .join(Switch, Switch.name == senders.SENDING)
-        .where(Campaign.id == campaign_id)
-        .with_for_update(key_share=True, of=(Campaign, Sender))
-        .execution_options(populate_existing=True)
-    )
-    campaign, sender, is_on = (await tx.execute(query)).one()
+    campaign, sender, is_on = (await tx.execute(_GATE, {"campaign_id": campaign_id})).one()
     return Gate(campaign=campaign, sender=sender, is_on=is_on)
 
 

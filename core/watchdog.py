@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from core import bulk, notices, notifications, senders
 from core.bootstrap import Platform
-from core.database import Tx
+from core.database import Tx, is_postgres
 from core.models import Sender, SenderHour, SenderReceipts
 
 NO_RECEIPTS = "no_receipts"
@@ -17,11 +17,14 @@ _LOOKED_AT = 100_000
 
 async def suspects(tx: Tx, phone_number_ids: Collection[str]) -> Sequence[Sender]:
     """Those of these numbers that are suspect, locked: a run locks its sender before messages, so this comes first."""
-    query = select(Sender).where(
-        Sender.phone_number_id.in_(phone_number_ids),
-        Sender.state == senders.SUSPECT,
+    found = await bulk.run(
+        tx,
+        f"SELECT id FROM senders WHERE state = '{senders.SUSPECT}' AND phone_number_id {bulk.in_names(tx)} "
+        f"ORDER BY id {'FOR NO KEY UPDATE' if is_postgres(tx) else ''}",
+        names=bulk.names(phone_number_ids),
     )
-    return (await tx.execute(query.order_by(Sender.id).with_for_update(key_share=True))).scalars().all()
+    ids = found.scalars().all()  # hardly ever one, and this is asked for each batch of receipts
+    return (await tx.execute(select(Sender).where(Sender.id.in_(ids)).order_by(Sender.id))).scalars().all() if ids else ()
 
 
 async def heard(tx: Tx, phone_number_ids: Collection[str], suspected: Sequence[Sender], *, at: datetime) -> None:
