@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import phonenumbers
-from sqlalchemy import ColumnElement, insert, select, text
+from sqlalchemy import ColumnElement, bindparam, insert, select
 
 from core import audiences, bulk, consents
 from core.database import Tx, is_postgres
@@ -17,6 +17,7 @@ from core.models import Contact, ContactTag, Identity, Merge
 from core.ports import Address
 
 _IDENTITY_LOCK = 7_726_003  # two writers must not both make the person of one number
+_HOLDS_IDENTITIES = "waqtor_holds_identities"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +168,18 @@ async def known(tx: Tx, key: MasterKey, addresses: Iterable[Address]) -> Sequenc
     return sorted(set(rows.scalars()))
 
 
+_KNOWN = (
+    select(Identity.value_hash, Identity.contact_id)
+    .where(Identity.value_hash.in_(bindparam("hashes", expanding=True)))
+    .order_by(Identity.id)
+)
+
+
 async def who(tx: Tx, key: MasterKey, addresses: Sequence[Address], *, name: str, at: datetime) -> int:
     """The person behind these addresses, made if new. An address not seen before is added to the person."""
     await lock_identities(tx)
     hashes = {key.hash(address.kind, address.value): address for address in addresses}
-    rows = await tx.execute(
-        select(Identity.value_hash, Identity.contact_id)
-        .where(Identity.value_hash.in_(list(hashes)))
-        .order_by(Identity.id)
-    )
+    rows = await tx.execute(_KNOWN, {"hashes": list(hashes)})
     known = {row.value_hash: row.contact_id for row in rows}
     if known:
         contact_id = next(iter(known.values()))
@@ -263,5 +267,6 @@ async def _with_belongings(tx: Tx, people: Sequence[Contact]) -> Sequence[Card]:
 
 async def lock_identities(tx: Tx) -> None:
     """Comes before any lock on a contact: an import holds it while it updates people."""
-    if is_postgres(tx):
-        await tx.execute(text(f"SELECT pg_advisory_xact_lock({_IDENTITY_LOCK})"))
+    if is_postgres(tx) and not tx.info.get(_HOLDS_IDENTITIES):
+        await bulk.run(tx, f"SELECT pg_advisory_xact_lock({_IDENTITY_LOCK})")
+        tx.info[_HOLDS_IDENTITIES] = not tx.in_nested_transaction()  # a savepoint that is rolled back lets go of it

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, text
 
 from core import delivery_rows
 from core.database import Tx, is_postgres
-from core.models import Event
+from core.models import Base, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +358,7 @@ def chat_id(sender_id: int, contact_id: int) -> str:
     return f"{sender_id}-{contact_id}"
 
 
-_APPEND = insert(Event.__table__)
+_APPEND = insert(Base.metadata.tables[Event.__tablename__])
 _APPEND_AND_LOCK = _APPEND.returning(func.waqtor_webhooks())
 _NUMBER = text("UPDATE event_log SET head = head + 1 WHERE id = 1 RETURNING head, webhooks")
 

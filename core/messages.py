@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from core import bulk, consents, contacts, content, media
 from core.content import Media, Text, content_adapter
@@ -13,7 +13,7 @@ from core.database import Tx, is_postgres
 from core.errors import NotFound
 from core.events import MessageReceived, MessagesMoved, ReceiptsArrived, chat_id, publish
 from core.keys import MasterKey
-from core.models import MediaFile, Message
+from core.models import Base, MediaFile, Message
 from core.ports import Address, Inbound, PermanentRecipient, PreferenceChanged, Receipt, SendError
 from core.senders import by_phone_number_id
 
@@ -222,13 +222,18 @@ async def _reported_on(tx: Tx, receipts: Sequence[Receipt]) -> dict[str, tuple[s
     return found
 
 
+_HAD = select(Message.id).where(Message.provider_id == bindparam("provider_id"))
+_ROWS = Base.metadata.tables[Message.__tablename__]
+_TAKE_IN = insert(_ROWS).returning(_ROWS.c.id)
+
+
 async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> int | None:
     """Store a message from a person; None when we have it already or do not know the number it came to."""
     sender = await by_phone_number_id(tx, inbound.sender_phone_number_id)
     if sender is None:
         return None
     await contacts.lock_identities(tx)  # so that the same message taken twice at once is seen here by the second
-    if (await tx.execute(select(Message.id).where(Message.provider_id == inbound.provider_id))).first():
+    if (await tx.execute(_HAD, {"provider_id": inbound.provider_id})).first():
         return None
     contact_id = await contacts.who(tx, key, inbound.addresses, name=inbound.profile_name or "", at=at)
     await consents.lock(tx, [contact_id])
@@ -238,21 +243,20 @@ async def receive(tx: Tx, key: MasterKey, inbound: Inbound, *, at: datetime) -> 
         said = said.model_copy(update={"media_id": file_id})
     message_id: int = (
         await tx.execute(
-            insert(Message)
-            .values(
-                provider_id=inbound.provider_id,
-                direction="in",
-                sender_id=sender.id,
-                contact_id=contact_id,
-                address=inbound.addresses[0].value,
-                content=content_adapter.dump_python(said, mode="json"),
-                state="received",
-                receipt=0,
-                attempts=0,
-                late=False,
-                at=inbound.at,
-            )
-            .returning(Message.id)
+            _TAKE_IN,
+            {
+                "provider_id": inbound.provider_id,
+                "direction": "in",
+                "sender_id": sender.id,
+                "contact_id": contact_id,
+                "address": inbound.addresses[0].value,
+                "content": content_adapter.dump_python(said, mode="json"),
+                "state": "received",
+                "receipt": 0,
+                "attempts": 0,
+                "late": False,
+                "at": inbound.at,
+            },
         )
     ).scalar_one()
     await bulk.run(

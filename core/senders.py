@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import bindparam, or_, select
 
-from core import notices, notifications, pacing
+from core import bulk, notices, notifications, pacing
 from core.database import Tx, is_postgres
 from core.errors import Conflict, Invalid, NotFound
 from core.events import SenderMoved, SwitchTurned, publish
@@ -106,8 +106,11 @@ async def in_state(tx: Tx, state: str) -> Sequence[int]:
     return (await tx.execute(select(Sender.id).where(Sender.state == state).order_by(Sender.id))).scalars().all()
 
 
+_BY_NUMBER = select(Sender).where(Sender.phone_number_id == bindparam("phone_number_id"))
+
+
 async def by_phone_number_id(tx: Tx, phone_number_id: str) -> Sender | None:
-    return (await tx.execute(select(Sender).where(Sender.phone_number_id == phone_number_id))).scalar()
+    return (await tx.execute(_BY_NUMBER, {"phone_number_id": phone_number_id})).scalar()
 
 
 async def of_account(tx: Tx, waba_id: str) -> Sequence[Sender]:
@@ -162,7 +165,7 @@ async def hold_switch(tx: Tx, *, alone: bool = False) -> None:
     come after wait for the turn. (Row locks would let them pass by: with enough senders the switch would never get
     its turn.)"""
     if is_postgres(tx):  # on SQLite BEGIN IMMEDIATE holds everything
-        await tx.execute(text(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_SWITCH_LOCK})"))
+        await bulk.run(tx, f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_SWITCH_LOCK})")
 
 
 async def sending(tx: Tx) -> Switch:

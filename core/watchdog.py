@@ -24,7 +24,9 @@ async def suspects(tx: Tx, phone_number_ids: Collection[str]) -> Sequence[Sender
         names=bulk.names(phone_number_ids),
     )
     ids = found.scalars().all()  # hardly ever one, and this is asked for each batch of receipts
-    return (await tx.execute(select(Sender).where(Sender.id.in_(ids)).order_by(Sender.id))).scalars().all() if ids else ()
+    return (
+        (await tx.execute(select(Sender).where(Sender.id.in_(ids)).order_by(Sender.id))).scalars().all() if ids else ()
+    )
 
 
 async def heard(tx: Tx, phone_number_ids: Collection[str], suspected: Sequence[Sender], *, at: datetime) -> None:
