@@ -18,6 +18,7 @@ from core.models import Event, EventLog
 CHANNEL = "waqtor_events"
 """Where PostgreSQL calls when events were written, and again when they were numbered."""
 
+_NEWEST = "SELECT head FROM event_log"
 _RELAY_LOCK = 7_726_002
 _PRUNE_BATCH = 5_000
 _LOOK_S = 0.02
@@ -112,13 +113,13 @@ async def follow(database: Database, seq: int, *, poll_s: float = 0.05) -> Async
 
 @asynccontextmanager
 async def calls(
-    database: Database, *, at_least_each_s: float, channel: str = CHANNEL
+    database: Database, *, at_least_each_s: float, channel: str = CHANNEL, newest: str = _NEWEST
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A function that waits until there may be more events (or what else `channel` is about), whichever process wrote
-    them. What comes between two waits ends the second at once. Raises `ConnectionError` when the connection that
-    listens has gone."""
+    """A function that waits until there may be more events (or what else `channel` is about, which on SQLite changes
+    what the query `newest` finds), whichever process wrote them. What comes between two waits ends the second at once.
+    Raises `ConnectionError` when the connection that listens has gone."""
     if not database.is_postgres:
-        changes = sqlite.Changes(database.engine.url.database or "")
+        changes = sqlite.Changes(database.engine.url.database or "", newest)
 
         async def look() -> None:
             until = time.monotonic() + at_least_each_s

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from core import bus, deliveries, delivery_claims, delivery_settling, delivery_shares, webhooks
 from core.bootstrap import Platform
 from core.database import is_passing
-from core.deliveries import CHANNEL, INTERRUPTED, LEASE_S, NOT_BEGUN
+from core.deliveries import CHANNEL, INTERRUPTED, LEASE_S, NEWEST, NOT_BEGUN
 from core.delivery_claims import Due, Parcel, Room
 from core.delivery_settling import Outcome
 from core.delivery_shares import Standing
@@ -125,7 +125,7 @@ class Courier:
         while True:
             try:
                 database = self._platform.database
-                async with bus.calls(database, at_least_each_s=_LOOK_S, channel=CHANNEL) as changed:
+                async with bus.calls(database, at_least_each_s=_LOOK_S, channel=CHANNEL, newest=NEWEST) as changed:
                     while True:
                         await changed()
                         self.wake()
@@ -194,7 +194,7 @@ class Courier:
         """What is due, and the database's time. While all that is taken was there to be taken, not each time."""
         if self._due_now is not None and begun - self._due_now[1] < _LOOK_BUSY_S:
             return self._due_now[0] + timedelta(seconds=begun - self._due_now[1])
-        async with self._platform.database.reading() as tx:
+        async with self._platform.database.reading(brief=True) as tx:
             now = await self._platform.clock.now(tx)
             self._due = await delivery_claims.look(tx)
         self._due_now = (now, begun)

@@ -15,6 +15,8 @@ from core.webhook_events import trial
 
 CHANNEL = "waqtor_deliveries"
 """Where PostgreSQL calls when there is something to deliver."""
+NEWEST = "SELECT max(id) FROM deliveries"
+"""What SQLite finds changed then. What is due again without being new is known by when it is due."""
 WAITING, SENDING, DELIVERED, FAILED = "waiting", "sending", "delivered", "failed"
 IS_WAITING = text("deliveries.state = 'waiting'")
 """As the index says it, word by word."""

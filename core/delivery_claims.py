@@ -71,17 +71,20 @@ class Parcel:
     letter: Letter
 
 
+_WAITS = select(func.min(Delivery.next_at)).where(IS_WAITING, Delivery.webhook_id == Webhook.id)
+_LAPSES = select(func.min(Delivery.lease_until)).where(_IS_SENDING, Delivery.webhook_id == Webhook.id)
+_LOOK = select(
+    *(Webhook.id, Webhook.is_enabled, Webhook.paused_until, Webhook.failures, Webhook.last_success_at),
+    *(Webhook.concurrency, Webhook.rate, Webhook.next_slot),
+    _WAITS.scalar_subquery().label("waits"),
+    _LAPSES.scalar_subquery().label("lapses"),
+)
+
+
 async def look(tx: Tx) -> Sequence[Due]:
     """When each endpoint has something to do next. A step of an index for each; takes no lock."""
-    waiting = select(func.min(Delivery.next_at)).where(IS_WAITING, Delivery.webhook_id == Webhook.id)
-    lapsing = select(func.min(Delivery.lease_until)).where(_IS_SENDING, Delivery.webhook_id == Webhook.id)
-    columns = Webhook.id, Webhook.is_enabled, Webhook.paused_until, Webhook.failures, Webhook.last_success_at
-    limits = Webhook.concurrency, Webhook.rate, Webhook.next_slot
-    rows = await tx.execute(
-        select(*columns, *limits, waiting.scalar_subquery().label("waits"), lapsing.scalar_subquery().label("lapses"))
-    )
     found = []
-    for row in rows:
+    for row in await tx.execute(_LOOK):
         waits = row.waits if row.is_enabled else None
         if waits is not None and row.paused_until is not None:
             waits = max(waits, row.paused_until)

@@ -22,19 +22,26 @@ _LOOK_S = 0.001
 
 class Changes:
     """Whether anybody, in whichever process, has committed to the file since the last look. That is a look at memory
-    that all connections share: some microseconds, so it needs no thread."""
+    that all connections share: some microseconds, so it needs no thread.
 
-    def __init__(self, path: str) -> None:
+    With `of`, a query for one value that costs as little, only what changed that value counts."""
+
+    def __init__(self, path: str, of: str | None = None) -> None:
         self._driver = sqlite3.connect(path, timeout=0, isolation_level=None)
+        self._of = of
         self._version: int | None = None
+        self._value: object = None
 
     def are_there(self) -> bool:
         try:
             (version,) = self._driver.execute("PRAGMA data_version").fetchone()
+            if version == self._version:
+                return False
+            value = self._driver.execute(self._of).fetchone()[0] if self._of else version
         except sqlite3.OperationalError:  # held by somebody for a moment, for whom there will be a reason
             return True
-        was, self._version = self._version, version
-        return bool(was != version)
+        was, self._value, self._version = self._value, value, version
+        return bool(was != value)
 
     def close(self) -> None:
         self._driver.close()
