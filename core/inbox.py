@@ -23,7 +23,7 @@ _BATCH = 20
 # About 300 receipts: a run that settles the same messages, and on SQLite every writer, waits for this transaction.
 _BATCH_BYTES = 80_000
 _BREATH_S = 0.005  # between two of them, so that whoever waits gets its turn
-_GATHER_S = 0.08  # webhooks that come close together share a transaction; a STOP counts no later for it than asked
+_GATHER_S = 0.08  # webhooks that come close together share a transaction; a STOP waits for it too
 _WORKER_LOCK = 7_726_005
 _PRUNE_BATCH = 1_000
 logger = logging.getLogger(__name__)

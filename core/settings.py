@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     lease_margin_s: Seconds = 5
     silence_window_s: Seconds = 600
     sweep_interval_s: Seconds = 60
-    batch_s: Seconds = 10
+    batch_s: Seconds = 60
     max_attempts: Annotated[int, Field(ge=1)] = 5
     suspect_after_messages: Annotated[int, Field(ge=1)] = 50
     suspect_after_s: Seconds = 900

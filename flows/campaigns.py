@@ -1,6 +1,7 @@
 """Campaigns as Prefect runs: one run per campaign, one task per batch, and the sweep behind them."""
 
 import asyncio
+import logging
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
@@ -16,6 +17,8 @@ from core.runs import Run
 from flows import runtime
 
 _CLOCKS_APART_S = 30.0
+_SHOW_S = 5.0
+logger = logging.getLogger(__name__)
 
 
 @flow(name="send-campaign", flow_run_name="campaign-{campaign_id}", validate_parameters=True)
@@ -35,15 +38,16 @@ async def send_campaign(campaign_id: int, occurrence: int | None = None) -> Stat
             return Completed(message="Nothing to do: it is not running, or another run sends it.")
         shown = await acreate_progress_artifact(0.0, key=f"campaign-{campaign_id}", description="recipients done")
         planning = asyncio.create_task(plan_recipients(run))
+        showing = asyncio.create_task(_keep_showing(shown, run))  # beside it: sending does not wait for Prefect
         try:
             rest = await send_batch(run)
             while await run.has_more(rest):
-                await _show(shown, await _progress(run))
                 rest = await send_batch(run)
             await planning
         finally:
             planning.cancel()
-            await asyncio.gather(planning, return_exceptions=True)
+            showing.cancel()
+            await asyncio.gather(planning, showing, return_exceptions=True)
             finished = await run.close()
         await runs.show_next_start(platform, campaign_id)
         progress = await _progress(run)
@@ -75,6 +79,15 @@ async def _progress(run: Run) -> Progress:
     async with run.platform.database.reading() as tx:
         campaign = await campaigns.get(tx, run.campaign_id)
         return await outcomes.progress(tx, run.campaign_id, occurrence=campaign.occurrence)
+
+
+async def _keep_showing(artifact_id: object, run: Run) -> None:
+    while True:
+        await asyncio.sleep(_SHOW_S)
+        try:
+            await _show(artifact_id, await _progress(run))
+        except Exception:  # Prefect or the database may be restarting; the next look is soon
+            logger.warning("progress_not_shown campaign=%s", run.campaign_id)
 
 
 async def _show(artifact_id: object, progress: Progress) -> None:
