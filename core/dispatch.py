@@ -20,7 +20,8 @@ from core.variants import Families
 
 _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
-_GATHER = 64  # … or as soon as there are this many
+_GATHER = 64  # … or as soon as there are this many; and at once what came while the turn before took its time:
+_PLENTY = 16  # a sender whose slots are a millisecond apart has none to lose by waiting for more
 _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
 LONG_WAIT_S = 5.0  # a slot further off than this, and than the sender's pace, is not worth a running process
 LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back
@@ -121,7 +122,8 @@ class Loop(ABC):
     async def _hand_over(self, intent: Intent) -> None:
         result: Accepted | SendError
         try:
-            await asyncio.sleep(intent.write_at - time.monotonic())
+            if (wait_s := intent.write_at - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
             result = await self._connector.send(intent.outgoing)
         except SendError as error:
             result = error
@@ -136,6 +138,8 @@ class Loop(ABC):
             await asyncio.sleep(_BREATH_S)
         if not self._answers and wait_s:
             await self._until_woken(min(wait_s, LOOK_S))
+        if len(self._answers) >= _PLENTY:
+            return
         enough = min(_GATHER, self._unsettled)
         until = time.monotonic() + _GATHER_S
         while 0 < len(self._answers) < enough and (left := until - time.monotonic()) > 0:

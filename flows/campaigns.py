@@ -87,7 +87,7 @@ async def _keep_showing(artifact_id: object, run: Run) -> None:
         try:
             await _show(artifact_id, await _progress(run))
         except Exception:  # Prefect or the database may be restarting; the next look is soon
-            logger.warning("progress_not_shown campaign=%s", run.campaign_id)
+            logger.exception("progress_not_shown campaign=%s", run.campaign_id)
 
 
 async def _show(artifact_id: object, progress: Progress) -> None:
