@@ -34,6 +34,7 @@ SCALED: dict[str, Any] = {
     "silence_window_s": 6,
     "sweep_interval_s": 8,
     "batch_s": 3,
+    "plan_at_once": 5,  # so that sending begins, and kills strike, while there are still people to plan
 }
 _SEEDS_PER_STACK = 50
 _APART_S = 1.0  # launches; each starts a process, which takes seconds of one core

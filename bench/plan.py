@@ -14,11 +14,11 @@ from sqlalchemy import text
 from bench import child
 from bench.meter import machine
 from connectors import choose
-from core import campaigns, keys, planning, schema, senders, templates
+from core import campaigns, keys, schema, senders, templates
 from core.bootstrap import build
 from core.database import Tx, connect, is_postgres
 from core.runs import Run
-from core.settings import Settings
+from core.settings import PLAN_AT_ONCE, Settings
 from simulator.config import ACCOUNT_ID, APP_SECRET, NUMBER_ID, TOKEN
 
 _SUPPRESSED_EVERY = 100
@@ -114,7 +114,7 @@ def written(count: int, facts: str, found: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"# Planning {count:,} recipients",
         "",
-        f"{facts}. One process, the code of the flow run, shipped settings ({planning.CHUNK:,} a transaction); "
+        f"{facts}. One process, the code of the flow run, shipped settings ({PLAN_AT_ONCE:,} a transaction); "
         f"one person in {_SUPPRESSED_EVERY} is suppressed.",
         "",
     ]

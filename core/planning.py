@@ -10,11 +10,10 @@ from core.canaries import FIRST
 from core.database import Tx
 from core.events import RecipientsPlanned, publish
 from core.models import Campaign, Recipient
+from core.settings import PLAN_AT_ONCE
 
-CHUNK = 5_000
 
-
-async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = CHUNK) -> bool:
+async def plan_chunk(tx: Tx, campaign_id: int, *, at: datetime, size: int = PLAN_AT_ONCE) -> bool:
     """Make the next `size` recipients; False when there are none left. The cursor moves in the same
     transaction, and the unique key (campaign, occurrence, contact) stands behind it. Who had it before gets no row
     where they are not to be written to again: a campaign of every day would add the same people each day, for ever

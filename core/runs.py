@@ -75,7 +75,8 @@ class Run:
             try:
                 async with self.platform.database.transaction() as tx:
                     now = await self.platform.clock.now(tx)
-                    if not await planning.plan_chunk(tx, self.campaign_id, at=now):
+                    size = self.platform.settings.plan_at_once
+                    if not await planning.plan_chunk(tx, self.campaign_id, at=now, size=size):
                         return
                 pause_s = 0.0
             except Exception as error:  # the database may be restarting; what else breaks, `has_more` has to know

@@ -17,6 +17,7 @@ from pydantic_settings import (
 from core import webhook_addresses
 
 Seconds = Annotated[float, Field(gt=0)]
+PLAN_AT_ONCE = 5_000
 
 
 class Settings(BaseSettings):
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
 
     # Sending
     send_concurrency: Annotated[int, Field(ge=1, le=64)] = 64
+    plan_at_once: Annotated[int, Field(ge=1, le=100_000)] = PLAN_AT_ONCE
     claim_s: Annotated[float, Field(gt=0, le=2)] = 2
     pace_ahead_s: Annotated[float, Field(gt=0, le=1)] = 0.25
     send_by_s: Seconds = 5
