@@ -134,6 +134,10 @@ async def test_who_waits_hears_of_what_others_commit_and_of_nothing_else(
                 await asyncio.sleep(0.2)
                 assert not waiting.done(), "nothing was written"
                 async with elsewhere.transaction() as tx:
+                    await tx.execute(text("UPDATE switches SET reason = 'no event'"))
+                await asyncio.sleep(0.1)
+                assert not waiting.done(), "nothing was told"
+                async with elsewhere.transaction() as tx:
                     await publish(tx, TemplateSaved(template_id=number), at=await platform.clock.now(tx))
                 await asyncio.wait_for(waiting, 5)
     finally:

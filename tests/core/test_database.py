@@ -1,6 +1,7 @@
 """What the two databases promise: durable commits, writers that wait, readers that do not hold them up."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -95,6 +96,86 @@ async def test_a_long_writer_makes_others_wait_at_their_beginning(settings: Sett
             assert is_passing(refused.value)
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("brief", [False, True])
+async def test_a_brief_transaction_commits_and_rolls_back_as_any(platform: Platform, brief: bool) -> None:
+    async def change(reason: str, *, breaks: bool = False) -> None:
+        async with platform.database.transaction(brief=brief) as tx:
+            await tx.execute(text("UPDATE switches SET reason = :reason"), {"reason": reason})
+            if breaks:
+                raise RuntimeError
+
+    await change("kept")
+    with pytest.raises(RuntimeError):
+        await change("lost", breaks=True)
+    assert await _ask(platform.database, "SELECT reason FROM switches WHERE name = 'sending'") == ["kept"]
+
+
+@pytest.mark.only_on("sqlite")
+async def test_only_brief_statements_run_in_the_loops_own_thread(settings: Settings) -> None:
+    """Of one connection, in turns: what one transaction is says nothing of the next."""
+    database = connect(settings.model_copy(update={"pool_size": 1}))
+
+    async def is_here(*, brief: bool, writes: bool) -> bool:
+        async with (database.transaction if writes else database.reading)(brief=brief) as tx:
+            await tx.connection()
+            raw = await (await tx.connection()).get_raw_connection()
+            raw.driver_connection._conn.create_function("thread", 0, threading.get_ident)  # type: ignore[union-attr]
+            return bool((await tx.execute(text("SELECT thread()"))).scalar_one() == threading.get_ident())
+
+    try:
+        for _ in range(2):
+            assert await is_here(brief=True, writes=True)
+            assert not await is_here(brief=False, writes=True)
+            assert await is_here(brief=True, writes=False)
+            assert not await is_here(brief=False, writes=False)
+    finally:
+        await database.close()
+
+
+@pytest.mark.only_on("sqlite")
+async def test_writers_of_one_process_get_their_turn_in_the_order_they_came(platform: Platform) -> None:
+    came: list[int] = []
+
+    async def write(number: int) -> None:
+        async with platform.database.transaction():
+            came.append(number)
+            await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(write(number) for number in range(12)))
+    assert came == list(range(12))
+
+
+@pytest.mark.only_on("sqlite")
+async def test_a_writer_of_another_process_lets_the_loop_go_on(settings: Settings) -> None:
+    """Who waits for the file waits in the driver's thread, also where its statements do not run there."""
+    ours, theirs = connect(settings), connect(settings)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    async def hold(entered: asyncio.Event) -> None:
+        async with theirs.transaction():
+            entered.set()
+            await asyncio.sleep(0.3)
+
+    ticking, entered = asyncio.create_task(tick()), asyncio.Event()
+    holding = asyncio.create_task(hold(entered))
+    try:
+        await entered.wait()
+        before = ticks
+        async with ours.transaction(brief=True):
+            assert ticks - before >= 5
+    finally:
+        ticking.cancel()
+        await asyncio.gather(ticking, holding, return_exceptions=True)
+        await ours.close()
+        await theirs.close()
 
 
 async def _lost(database: Database) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 import scenes
+from conftest import with_settings
 from core import campaigns, contacts, runs, senders
 from core.bootstrap import Platform
 from core.contacts import NewContact
@@ -66,11 +67,14 @@ class _Breaking:
         return await DatabaseClock().now(tx)
 
 
+_AT_ONCE = 10
+
+
 async def _two_chunks(platform: Platform) -> int:
     """A campaign to as many as two chunks of planning are, launched."""
     async with platform.database.transaction() as tx:
         now = await platform.clock.now(tx)
-        several = [NewContact(phone=f"+9665{number:08d}") for number in range(5_003)]
+        several = [NewContact(phone=f"+9665{number:08d}") for number in range(_AT_ONCE + 3)]
         await contacts.save(tx, platform.key, several, at=now)
     campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
     async with platform.database.transaction() as tx:
@@ -79,18 +83,20 @@ async def _two_chunks(platform: Platform) -> int:
 
 
 async def test_planning_goes_on_after_the_database_was_away(platform: Platform) -> None:
+    platform = with_settings(platform, plan_at_once=_AT_ONCE)
     campaign_id = await _two_chunks(platform)
     run = await Run.opened(platform, campaign_id)
     assert run is not None
     run.platform = replace(platform, clock=_Breaking(ConnectionResetError(), at=2))
     await run.plan()
-    assert (await scenes.progress(platform, campaign_id)).queued == 5_003
+    assert (await scenes.progress(platform, campaign_id)).queued == _AT_ONCE + 3
     await run.close()
 
 
 async def test_a_run_whose_planning_broke_ends_and_the_sweep_starts_another(
     platform: Platform,
 ) -> None:
+    platform = with_settings(platform, plan_at_once=_AT_ONCE)
     campaign_id = await _two_chunks(platform)
     run = await Run.opened(platform, campaign_id)
     assert run is not None
