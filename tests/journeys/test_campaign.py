@@ -1,5 +1,6 @@
 """A campaign through every process: it arrives, it can be stopped, and a death in the middle changes nothing."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +8,20 @@ from typing import Any
 import pytest
 
 from cli.local import Local
+from prefecting import ask
 from waqtor import Client
 
 pytestmark = pytest.mark.slow
 
 
-def test_everybody_has_a_true_outcome(scene: Callable[..., Any]) -> None:
+def _shown(local: Local, key: str) -> Any:
+    """What the newest artifact of that name says in the Prefect UI."""
+    some = ask(local.settings, "artifacts/filter", artifacts={"key": {"any_": [key]}}, sort="CREATED_DESC")
+    said = some[0]["data"] if some else None
+    return json.loads(said) if isinstance(said, str) else said
+
+
+def test_everybody_has_a_true_outcome(scene: Callable[..., Any], local: Local) -> None:
     spring = scene(60)
     spring.launch()
     campaign = spring.finished()
@@ -21,6 +30,11 @@ def test_everybody_has_a_true_outcome(scene: Callable[..., Any]) -> None:
     assert verdict.recipients == 60
     assert verdict.agrees, verdict
     assert verdict.unknown_with_effect + verdict.unknown_without_effect == 0
+    key = f"campaign-{spring.campaign_id}"
+    spring.until(lambda: _shown(local, f"{key}-result"), "the table of outcomes")
+    table = {row["outcome"]: row["recipients"] for row in _shown(local, f"{key}-result") if not row["reason"]}
+    assert table["sent"] == campaign.progress.sent > 0
+    assert _shown(local, key) == 100
 
 
 def test_a_killed_run_is_taken_up_and_repeats_nothing(scene: Callable[..., Any]) -> None:
@@ -71,6 +85,7 @@ def test_who_says_stop_while_queued_is_not_written_to(scene: Callable[..., Any],
     spring.until(lambda: spring.sent() > 2, "first messages")
     last = spring.reachable(spring.phones[-1]).removeprefix("+")
     local.simulator("POST", f"contacts/{last}/say", text="إيقاف", to=spring.number)
+    spring.until(lambda: 0 < (_shown(local, f"campaign-{spring.campaign_id}") or 0) < 100, "progress meanwhile")
     spring.finished()
     reasons = {person.reason for person in client.campaigns.recipients(spring.campaign_id, state="skipped")}
     assert reasons == {"opted_out"}
