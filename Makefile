@@ -5,7 +5,7 @@ BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench bench-campaign bench-plan bench-webhooks bench-dashboard bench-ws soak-ws chaos chaos-webhooks fuzz-ws fortnight screenshots words clean
+.PHONY: help setup demo test tests check format lock bench bench-campaign bench-plan bench-webhooks bench-dashboard bench-ws soak-ws chaos chaos-webhooks fuzz-ws fortnight screenshots words clean
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,10 @@ demo: setup  ## run everything with a simulated WhatsApp and a first campaign (O
 # than cores were tried: three on two cores took as long, with each test slower.
 SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: setup check  ## the checks, then every test
+test: setup  ## the checks, and beside them every test
+	@$(MAKE) --no-print-directory --jobs=2 check tests
+
+tests: setup
 	$(PY) -m pytest $(SIDE_BY_SIDE) $(TESTS)
 
 check: setup  ## formatting, lint, types and the rules on who may import whom
