@@ -117,9 +117,12 @@ class Run:
         if broken:
             raise broken[0]
 
-    async def _until(self, share: float, *, of: int = 0) -> None:
+    async def _until(self, share: float, *, of: int = 0, or_at_rest: bool = False) -> None:
+        """So many are on their way or through. One that is cancelled may never come so far."""
         wanted = share * self.plan.people
-        while self.world.watch.of(self.campaigns[of]).left < wanted:  # noqa: ASYNC110  it is polled behind this
+        while (seen := self.world.watch.of(self.campaigns[of])).left < wanted:
+            if or_at_rest and seen.is_at_rest:
+                return
             await asyncio.sleep(_LOOK_S)
 
     async def _strike(self, place: int, blow: Strike) -> None:
@@ -173,7 +176,7 @@ class Run:
 
     async def _write_singly(self, some: Single) -> None:
         """Over REST, out of the API process, while the campaign goes to the same people from the same number."""
-        await self._until(some.at_share)
+        await self._until(some.at_share, or_at_rest=True)
         content = {"type": "template", "template_id": self.world.template_id}
         wanted = [
             {"sender_id": self.sender_id, "to": self.phone(person), "content": content} for person in some.persons

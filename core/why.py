@@ -212,8 +212,10 @@ async def _not_in_it(tx: Tx, campaign: Campaign, contact_id: int, number: int) -
     elif number == campaign.occurrence and campaign.audience_to is not None and contact_id > campaign.audience_to:
         facts |= {"contact_created_at": contact.created_at, "launched_at": occurrence.started_at}
         because = "The person came after the audience was frozen at the launch."
-    elif number == campaign.occurrence and not campaigns.planned(campaign):
+    elif number == campaign.occurrence and not campaigns.planned(campaign) and contact_id > campaign.planned_to:
         because = "The campaign is still being planned."
+        if campaign.state == campaigns.CANCELLED:
+            because = "The campaign was cancelled before everybody was planned; it had not come to this person."
     else:
         because = "The person was not in the audience when it was frozen at the launch."
         chosen = await audiences.members(tx, campaign.audience)

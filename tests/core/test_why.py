@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 import scenes
-from core import campaigns, consents, messages, senders, why
+from core import campaigns, consents, messages, planning, senders, why
 from core.bootstrap import Platform
 from core.errors import NotFound
 from core.models import Recipient
@@ -109,6 +109,22 @@ async def test_who_was_never_in_it_learns_that_too(platform: Platform) -> None:
     assert late.because == "The person came after the audience was frozen at the launch."
     with pytest.raises(NotFound):
         await _asked(platform, campaign.id, 99)
+
+
+async def test_whom_the_planning_never_came_to_learns_whether_it_still_will(platform: Platform) -> None:
+    await scenes.people(platform, 3)
+    campaign = await scenes.a_campaign(platform, await scenes.a_sender(platform))
+    async with platform.database.transaction() as tx:
+        now = await platform.clock.now(tx)
+        await campaigns.launch(tx, campaign.id, at=now)
+        await planning.plan_chunk(tx, campaign.id, at=now, size=1)
+    assert (await _asked(platform, campaign.id, 3)).because == "The campaign is still being planned."
+    async with platform.database.transaction() as tx:
+        await campaigns.cancel(tx, campaign.id, at=await platform.clock.now(tx))
+    assert (await _asked(platform, campaign.id, 1)).reason == "cancelled"
+    never = await _asked(platform, campaign.id, 3)
+    assert never.outcome == "not_in_audience"
+    assert never.because == "The campaign was cancelled before everybody was planned; it had not come to this person."
 
 
 async def test_a_person_is_found_by_number(platform: Platform) -> None:
