@@ -14,13 +14,13 @@ MOST_INTENTS = 64
 _STOP_GRACE_S = 2.0  # a transaction takes its time stamp when it begins, not when it commits
 _SHOWN = 6
 _MESSAGES = text(
-    "SELECT r.id AS recipient_id, r.campaign_id, r.state AS recipient_state, r.reason AS recipient_reason, m.*,"
+    "SELECT r.campaign_id, r.state AS recipient_state, r.reason AS recipient_reason, m.*,"
     " (SELECT min(s.created_at) FROM suppressions s JOIN identities i ON i.value_hash = s.identity_hash"
     "  WHERE i.contact_id = r.contact_id) AS stopped_at"
     " FROM recipients r LEFT JOIN messages m ON m.recipient_id = r.id WHERE r.campaign_id IN :ids ORDER BY r.id"
 ).bindparams(bindparam("ids", expanding=True))
 _SINGLES = text(
-    "SELECT NULL AS recipient_id, NULL AS campaign_id, NULL AS recipient_state, NULL AS recipient_reason, m.*,"
+    "SELECT NULL AS campaign_id, NULL AS recipient_state, NULL AS recipient_reason, m.*,"
     " (SELECT min(s.created_at) FROM suppressions s JOIN identities i ON i.value_hash = s.identity_hash"
     "  WHERE i.contact_id = m.contact_id) AS stopped_at"
     " FROM messages m WHERE m.id IN :ids ORDER BY m.id"
@@ -37,6 +37,7 @@ async def check(run: Run) -> Row:
         rows = [dict(row) for row in (await tx.execute(_MESSAGES, {"ids": run.campaigns})).mappings()]
         singles = [dict(row) for row in (await tx.execute(_SINGLES, {"ids": run.singles})).mappings()]
         aside = await _set_aside(tx, run.number_id)
+    outcomes = Counter(row["recipient_state"] for row in rows)
     for row in singles:
         row["recipient_state"] = _OF_MESSAGE.get(row["state"], row["state"])
     rows += singles
@@ -71,7 +72,7 @@ async def check(run: Run) -> Row:
         "recipients": verdict.recipients - len(singles),
         "singles": dict(Counter(row["state"] for row in singles)),
         "effects": verdict.effects,
-        "outcomes": dict(Counter(row["recipient_state"] for row in rows if row["recipient_id"])),
+        "outcomes": dict(outcomes),
         "unknown_with_effect": verdict.unknown_with_effect,
         "unknown_without_effect": verdict.unknown_without_effect,
         "late_proofs": sum(bool(row["late"]) for row in rows),

@@ -15,10 +15,19 @@ from core import sqlite
 from core.database import Database, Tx, is_postgres
 from core.models import Event, EventLog
 
-CHANNEL = "waqtor_events"
-"""Where PostgreSQL calls when events were written, and again when they were numbered."""
 
-_NEWEST = "SELECT head FROM event_log"
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one may wait for: on `channel` PostgreSQL calls when there is more of it. SQLite calls nobody; there the
+    query `newest` finds another value then."""
+
+    channel: str
+    newest: str
+
+
+EVENTS = News("waqtor_events", "SELECT head FROM event_log")
+"""Were written, or numbered."""
+
 _RELAY_LOCK = 7_726_002
 _PRUNE_BATCH = 5_000
 _LOOK_S = 0.02
@@ -71,7 +80,7 @@ async def number(tx: Tx) -> int:
             WHERE id = 1 AND EXISTS (SELECT 1 FROM waiting)
             RETURNING (SELECT count(*) FROM numbered), pg_notify(:channel, '')
         """),
-        {"channel": CHANNEL},
+        {"channel": EVENTS.channel},
     )
     return int(result.scalar() or 0)
 
@@ -113,13 +122,12 @@ async def follow(database: Database, seq: int, *, poll_s: float = 0.05) -> Async
 
 @asynccontextmanager
 async def calls(
-    database: Database, *, at_least_each_s: float, channel: str = CHANNEL, newest: str = _NEWEST
+    database: Database, *, at_least_each_s: float, of: News = EVENTS
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A function that waits until there may be more events (or what else `channel` is about, which on SQLite changes
-    what the query `newest` finds), whichever process wrote them. What comes between two waits ends the second at once.
-    Raises `ConnectionError` when the connection that listens has gone."""
+    """A function that waits until there may be more of them, whichever process wrote them. What comes between two waits
+    ends the second at once. Raises `ConnectionError` when the connection that listens has gone."""
     if not database.is_postgres:
-        changes = sqlite.Changes(database.engine.url.database or "", newest)
+        changes = sqlite.Changes(database.engine.url.database or "", of.newest)
 
         async def look() -> None:
             until = time.monotonic() + at_least_each_s
@@ -147,12 +155,12 @@ async def calls(
             if driver.is_closed():
                 raise ConnectionError("the connection that listens has gone")
 
-        await driver.add_listener(channel, call)
+        await driver.add_listener(of.channel, call)
         try:
             yield wait
         finally:
             if not driver.is_closed():
-                await driver.remove_listener(channel, call)
+                await driver.remove_listener(of.channel, call)
 
 
 async def prune(database: Database, *, before: datetime) -> int:

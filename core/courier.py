@@ -19,7 +19,7 @@ from sqlalchemy import select
 from core import bus, deliveries, delivery_claims, delivery_settling, delivery_shares, webhooks
 from core.bootstrap import Platform
 from core.database import is_passing
-from core.deliveries import CHANNEL, INTERRUPTED, LEASE_S, NEWEST, NOT_BEGUN
+from core.deliveries import INTERRUPTED, LEASE_S, NEWS, NOT_BEGUN
 from core.delivery_claims import Due, Parcel, Room
 from core.delivery_settling import Outcome
 from core.delivery_shares import Standing
@@ -125,7 +125,7 @@ class Courier:
         while True:
             try:
                 database = self._platform.database
-                async with bus.calls(database, at_least_each_s=_LOOK_S, channel=CHANNEL, newest=NEWEST) as changed:
+                async with bus.calls(database, at_least_each_s=_LOOK_S, of=NEWS) as changed:
                     while True:
                         await changed()
                         self.wake()

@@ -9,14 +9,13 @@ from datetime import datetime
 from sqlalchemy import select, text
 
 from core import delivery_rows
+from core.bus import News
 from core.database import Tx
 from core.models import Delivery, Webhook
 from core.webhook_events import trial
 
-CHANNEL = "waqtor_deliveries"
-"""Where PostgreSQL calls when there is something to deliver."""
-NEWEST = "SELECT max(id) FROM deliveries"
-"""What SQLite finds changed then. What is due again without being new is known by when it is due."""
+NEWS = News("waqtor_deliveries", "SELECT max(id) FROM deliveries")
+"""There is something to deliver. What is due again without being new is known by when it is due."""
 WAITING, SENDING, DELIVERED, FAILED = "waiting", "sending", "delivered", "failed"
 IS_WAITING = text("deliveries.state = 'waiting'")
 """As the index says it, word by word."""

@@ -20,8 +20,8 @@ from core.variants import Families
 
 _CLAIM_AT_ONCE = 256
 _GATHER_S = 0.012  # answers that come close together are settled in one commit …
-_GATHER = 64  # … or as soon as there are this many; and at once what came while the turn before took its time:
-_PLENTY = 16  # a sender whose slots are a millisecond apart has none to lose by waiting for more
+_GATHER = 64  # … or as soon as there are this many
+_PLENTY = 16  # that came during a turn are not kept waiting: slots a millisecond apart would pass meanwhile
 _BREATH_S = 0.002  # on SQLite there is one writer: between two turns others get at the database
 LONG_WAIT_S = 5.0  # a slot further off than this, and than the sender's pace, is not worth a running process
 LOOK_S = 0.5  # a pause is seen within this, also while nothing comes back

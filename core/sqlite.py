@@ -21,12 +21,11 @@ _LOOK_S = 0.001
 
 
 class Changes:
-    """Whether anybody, in whichever process, has committed to the file since the last look. That is a look at memory
-    that all connections share: some microseconds, so it needs no thread.
+    """Whether what the query `of` finds, one value out of an index, has changed since the last look, by whichever
+    process. It is asked only where anybody has committed to the file; whether they have is a look at memory that all
+    connections share. That takes some microseconds, so it needs no thread."""
 
-    With `of`, a query for one value that costs as little, only what changed that value counts."""
-
-    def __init__(self, path: str, of: str | None = None) -> None:
+    def __init__(self, path: str, of: str) -> None:
         self._driver = sqlite3.connect(path, timeout=0, isolation_level=None)
         self._of = of
         self._version: int | None = None
@@ -37,7 +36,7 @@ class Changes:
             (version,) = self._driver.execute("PRAGMA data_version").fetchone()
             if version == self._version:
                 return False
-            value = self._driver.execute(self._of).fetchone()[0] if self._of else version
+            (value,) = self._driver.execute(self._of).fetchone()
         except sqlite3.OperationalError:  # held by somebody for a moment, for whom there will be a reason
             return True
         was, self._value, self._version = self._value, value, version

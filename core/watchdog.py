@@ -23,10 +23,10 @@ async def suspects(tx: Tx, phone_number_ids: Collection[str]) -> Sequence[Sender
         f"ORDER BY id {'FOR NO KEY UPDATE' if is_postgres(tx) else ''}",
         names=bulk.names(phone_number_ids),
     )
-    ids = found.scalars().all()  # hardly ever one, and this is asked for each batch of receipts
-    return (
-        (await tx.execute(select(Sender).where(Sender.id.in_(ids)).order_by(Sender.id))).scalars().all() if ids else ()
-    )
+    ids = found.scalars().all()
+    if not ids:  # as nearly always, and this is asked for each batch of receipts
+        return ()
+    return (await tx.execute(select(Sender).where(Sender.id.in_(ids)).order_by(Sender.id))).scalars().all()
 
 
 async def heard(tx: Tx, phone_number_ids: Collection[str], suspected: Sequence[Sender], *, at: datetime) -> None:

@@ -9,20 +9,18 @@ from typing import Any
 import aiohttp
 import orjson
 
-from simulator import files, media, rules
+from simulator import files, media, rules, wire
 from simulator.accounts import Accounts, Number
 from simulator.clock import Clock
 from simulator.config import ACCOUNT_ID, NUMBER_ID, Config
 from simulator.contacts import STOP_WORDS, Contact, Contacts, Receipts
 from simulator.draws import WHOLE, between, happens
-from simulator.errors import GraphError, title
+from simulator.errors import GraphError
 from simulator.faults import Faults
 from simulator.ledger import STATUSES, Inbound, Ledger, Request, Status
 from simulator.messages import Outgoing
 from simulator.webhooks import Parcel, Poster
 
-# Since this version of the Graph API status webhooks carry no conversation.
-WITHOUT_CONVERSATION = 24
 # Since about this version they name the contact by its business-scoped id too; pywa (v26) needs it.
 WITH_USER_IDS = 25
 
@@ -182,9 +180,9 @@ class World:
             delay = between(draws[place + 1], 0.3, 1.0) * profile.reorder_s
         if profile.duplicates and happens(draws[place + 3], profile.duplicates):
             copies = 2
-        parcel = Parcel(row, "messages", self._status(flight, row))
+        parcel = Parcel(row, "messages", wire.status(row, category=flight.category))
         if request.version >= WITH_USER_IDS:
-            parcel.contact = _named(flight.contact)
+            parcel.contact = wire.named(flight.contact)
         if self.faults.webhooks:
             fault = self.faults.on_webhook(
                 number=number.id, to=request.to, callback=request.callback, key=request.key, status=status
@@ -207,44 +205,6 @@ class World:
             self.poster.put(number, parcel)
         for copy in range(1, copies):
             self.clock.at(at + delay + copy * 0.5, self.poster.put, number, parcel)
-
-    def _status(self, flight: Flight, row: Status) -> dict[str, Any]:
-        request = flight.request
-        content: dict[str, Any] = {
-            "id": request.wamid,
-            "status": row.status,
-            "timestamp": str(int(row.at)),
-            "recipient_id": request.to,
-        }
-        if request.callback:
-            content["biz_opaque_callback_data"] = request.callback
-        if row.status == "failed":
-            name = title(flight.failed)
-            content["errors"] = [
-                {
-                    "code": flight.failed,
-                    "title": name,
-                    "message": name,
-                    "error_data": {"details": f"{name}."},
-                    "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
-                }
-            ]
-            return content
-        if row.status != "read":
-            free = flight.category == "service"
-            content["pricing"] = {
-                "billable": not free,
-                "pricing_model": "PMP",
-                "type": "free_customer_service" if free else "regular",
-                "category": flight.category,
-            }
-            if request.version < WITHOUT_CONVERSATION:
-                content["conversation"] = {
-                    "id": f"{request.seq:032x}",
-                    "expiration_timestamp": str(int(request.at + 86400)),
-                    "origin": {"type": flight.category},
-                }
-        return content
 
     # What contacts do.
 
@@ -326,7 +286,7 @@ class World:
         wamid = self.wamid(contact.number, self.ledger.inbound_id, inbound=True)
         if about is not None and kind == "button":
             context = about.wamid
-        value = self._value(number, contact, kind, content, wamid, now, context)
+        value = wire.inbound(number, contact, kind, content, wamid, now, context)
         row = Inbound(
             id=self.ledger.inbound_id,
             at=now,
@@ -364,38 +324,6 @@ class World:
         number.inbounds_due += copies - 1
         self._hand_over(number, parcel, row.at, delay, copies)
 
-    def _value(
-        self,
-        number: Number,
-        contact: Contact,
-        kind: str,
-        content: dict[str, Any],
-        wamid: str,
-        now: float,
-        about: str,
-    ) -> dict[str, Any]:
-        profile = _named(contact)
-        if kind == "preference":
-            said = {
-                "wa_id": contact.number,
-                "detail": f"User requested to {content['body']} marketing messages",
-                "category": "marketing_messages",
-                "value": content["body"],
-                "timestamp": int(now),
-            }
-            return {"contacts": [profile], "user_preferences": [said]}
-        message: dict[str, Any] = {
-            "from": contact.number,
-            "from_user_id": profile["user_id"],
-            "id": wamid,
-            "timestamp": str(int(now)),
-            "type": kind,
-        }
-        message |= content if kind in ("button", "interactive") else {kind: content}
-        if about:
-            message["context"] = {"from": number.phone, "id": about}
-        return {"contacts": [profile], "messages": [message]}
-
     def reset(self) -> None:
         """Forget messages, contacts and faults; accounts and templates stay."""
         self.clock.clear()
@@ -404,10 +332,6 @@ class World:
         self.contacts.known.clear()
         for number in self.accounts.numbers.values():
             number.forget()
-
-
-def _named(contact: Contact) -> dict[str, Any]:
-    return {"profile": {"name": contact.name}, "wa_id": contact.number, "user_id": contact.user_id}
 
 
 def _spoil(parcel: Parcel, kind: str, params: dict[str, Any], delay: float, copies: int) -> tuple[float, int]:
