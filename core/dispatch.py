@@ -110,28 +110,36 @@ class Loop(ABC):
             logger.warning("turn_failed %s error=%s", self._name, type(error).__name__)
             await asyncio.sleep(_RETRY_S)
             return 0.0
-        self._claims, self._stop = plan.claims, plan.stop
+        self._claims, self._stop = plan.claims, plan.stop or self._stop
         self._unsettled += len(plan.intents) - len(answers)
         self._handed_over += len(plan.intents)
         for intent in plan.intents:
             task = asyncio.create_task(self._hand_over(intent))
             self._flying.add(task)
-            task.add_done_callback(self._flying.discard)
+            task.add_done_callback(self._landed)
         return plan.wait_s
 
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        if not task.cancelled() and task.exception() is not None:  # raised by a handler of SIGTERM, just there
+            self._stop = self._stop or "interrupted"
+
     async def _hand_over(self, intent: Intent) -> None:
-        result: Accepted | SendError
+        # What it is if this process is asked to end now: Prefect then cancels every task there is.
+        result: Accepted | SendError = Expired("not_handed_over")
         try:
             if (wait_s := intent.write_at - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
+            result = Ambiguous("in_doubt", "cancelled")
             result = await self._connector.send(intent.outgoing)
         except SendError as error:
             result = error
         except Exception as error:  # a connector that breaks its contract must not lose the answer: it is in doubt
             logger.exception("connector_broke %s", self._name)
             result = Ambiguous("connector_broke", type(error).__name__)
-        self._answers.append(Answer(intent, result))
-        self._woken.set()
+        finally:
+            self._answers.append(Answer(intent, result))
+            self._woken.set()
 
     async def _wait(self, wait_s: float) -> None:
         if not self._platform.database.is_postgres:

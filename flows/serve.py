@@ -2,21 +2,21 @@
 
 import asyncio
 import logging
-import signal
+import math
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import httpx
-from prefect import aserve
-from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
 from core import discreet, runs
 from core.settings import Settings
-from flows import runtime
+from flows import leaving, runtime
 from flows.campaigns import send_campaign, sweep_campaigns
 from flows.housekeeping import housekeeping, sync_templates
 from flows.missed import forget_missed_runs
@@ -25,6 +25,7 @@ from flows.webhooks import retry, webhook_replay, webhook_retry
 _SHOWN_S = 15.0
 """A run that tells of a sweep has so long. Where its server went meanwhile, Prefect's client tries to reach it for more
 than a minute, in which nothing that is due would begin."""
+_TOLD_EACH_S = 300.0
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
@@ -44,16 +45,6 @@ async def deployments() -> list[RunnerDeployment]:
     ]
 
 
-def wait_for_server(settings: Settings, *, patience_s: float = 300) -> None:
-    """Return when the Prefect server answers; raises `TimeoutError` when it never does."""
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until:
-        if _answers(settings):
-            return
-        time.sleep(0.5)
-    raise TimeoutError(f"No Prefect server answers at {settings.prefect_api_url}.")
-
-
 def _answers(settings: Settings) -> bool:
     try:
         return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK
@@ -64,48 +55,57 @@ def _answers(settings: Settings) -> bool:
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
     discreet.make_all_discreet()
-    sweeping = asyncio.gather(sweep_forever(settings), retry_forever(settings))
-    serving = asyncio.create_task(_serve_forever(settings))
-    try:
-        with ended_by_sigterm(serving), suppress(asyncio.CancelledError):
-            await serving
-    finally:
-        sweeping.cancel()
+    work = asyncio.create_task(_all_of_it(settings))
+    with leaving.ended_by_sigterm(work, first=leaving.end_runs), suppress(asyncio.CancelledError):
+        await work
 
 
-async def _serve_forever(settings: Settings) -> None:
-    while not await _serve_until_lost(settings):
-        logger.warning("prefect_lost")
+async def _all_of_it(settings: Settings) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve_forever(settings))
+        group.create_task(sweep_forever(settings))
+        group.create_task(retry_forever(settings))
 
 
-@contextmanager
-def ended_by_sigterm(work: asyncio.Task[None]) -> Iterator[None]:
-    """Prefect's runner, and each sweep that it shows, set handlers that raise wherever Python is at that moment; raised
-    in a callback or a finalizer that is swallowed, and the process would go on. The loop is told of a signal whoever
-    has set a handler since."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, work.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-async def _serve_until_lost(settings: Settings) -> bool:
-    """True: stopped as asked. Prefect's runner gives up now and then when its server goes; the sweep is to go on."""
-    await asyncio.to_thread(wait_for_server, settings)
-    try:
-        if forgotten := await forget_missed_runs():
-            logger.info("missed_runs_forgotten count=%s", forgotten)
-        await aserve(
-            *await deployments(),
-            pause_on_shutdown=False,  # the default would stop the schedules silently until somebody resumes them
-            limit=_RUNS_AT_ONCE,
-        )
-    except (httpx.TransportError, DeploymentApplyError):
+async def serve_forever(settings: Settings) -> None:
+    """Prefect's runner gives up, in one of several ways, when its server is away for some ten seconds; the sweep is to
+    go on meanwhile, and the runner is to be back with the server."""
+    while True:
+        await _until_it_answers(settings)
+        running = asyncio.create_task(_run())
+        try:
+            await asyncio.wait({running})
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        logger.warning("prefect_lost", exc_info=None if running.cancelled() else running.exception())
         await asyncio.sleep(1)
-        return False
-    return True
+
+
+async def _until_it_answers(settings: Settings) -> None:
+    told = -math.inf
+    while not await asyncio.to_thread(_answers, settings):
+        if (now := time.monotonic()) - told > _TOLD_EACH_S:
+            logger.warning("prefect_away address=%s", settings.prefect_api_url)
+            told = now
+        await asyncio.sleep(0.5)
+
+
+class _Runner(Runner):
+    """Leaves SIGTERM to this process (see `leaving`)."""
+
+    def handle_sigterm(self, *_: object, **__: object) -> None:
+        pass
+
+
+async def _run() -> None:
+    if forgotten := await forget_missed_runs():
+        logger.info("missed_runs_forgotten count=%s", forgotten)
+    # By default it would stop the schedules silently when it ends, until somebody resumes them.
+    runner = _Runner(pause_on_shutdown=False, limit=_RUNS_AT_ONCE)
+    for deployment in await deployments():
+        await runner.aadd_deployment(deployment)
+    await runner.start()
 
 
 async def sweep_forever(settings: Settings) -> None:

@@ -50,12 +50,14 @@ def _need_key(settings: Settings) -> None:
 
 
 @contextmanager
-def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def worker(settings: Settings, *, stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """`waqtor flows`, on a migrated installation."""
     _need_key(settings)
     environment = {**os.environ, **settings_env(settings), **prefect_env(settings)}
     subprocess.run([sys.executable, "-m", "cli.main", "db", "upgrade"], env=environment, check=True)
-    process = subprocess.Popen([sys.executable, "-m", "cli.main", "flows"], env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "flows"], env=environment, stderr=stderr, start_new_session=True
+    )
     yield process
     stop(process)
 

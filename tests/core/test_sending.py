@@ -18,7 +18,7 @@ from core.content import Text
 from core.database import Tx, connect
 from core.dispatch import Dispatcher, Rest
 from core.models import Campaign, Chat, Contact, Event, Identity, Message, Recipient
-from core.ports import Accepted, Address, Capabilities, Inbound, Receipt
+from core.ports import Accepted, Address, Capabilities, Inbound, Outgoing, Receipt
 from core.sending import Claimed, Intended
 from core.settings import Settings
 from fakes import ANYTHING, FakeClock, FakeConnector, FakeConnectors, FakeJobs
@@ -362,6 +362,57 @@ async def test_a_run_cancelled_at_any_moment_leaves_nothing_half_done(
     connector.delay_s = 0
     await scenes.dispatched(platform, connector, campaign.id)
     assert len({one.to.value for one in connector.effects}) == len(connector.effects) == 600
+
+
+async def test_what_had_its_slot_to_come_is_not_in_doubt_when_all_the_process_does_is_cancelled(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    """So ends `asyncio.run` after a SIGTERM that Prefect has made an exception."""
+    campaign = await _ready(platform, 200, rate=100)
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
+    await asyncio.sleep(0.6)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    (result,) = await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(result, asyncio.CancelledError)
+    assert 0 < len(connector.effects) < 200
+    assert await _states(platform) == {"sent": len(connector.effects), "queued": 200 - len(connector.effects)}
+
+
+async def test_what_was_on_the_wire_then_is_in_doubt(platform: Platform, connector: FakeConnector) -> None:
+    connector.delay_s = 60
+    campaign = await _ready(platform, 5, rate=1000)
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(scenes.dispatched(platform, connector, campaign.id))
+    while connector.most_at_once < 5:  # noqa: ASYNC110  the connector has no event to wait for
+        await asyncio.sleep(0.01)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    async with platform.database.reading() as tx:
+        found = (await tx.execute(text("SELECT state, reason, COUNT(*) FROM messages GROUP BY state, reason"))).all()
+    assert [tuple(row) for row in found] == [("in_doubt", "in_doubt", 5)]
+
+
+async def test_a_run_whose_exception_of_sigterm_fell_into_one_message_stops(
+    platform: Platform, connector: FakeConnector
+) -> None:
+    class Terminated(BaseException):
+        pass
+
+    def answering(message: Outgoing) -> Accepted:
+        if len(connector.calls) == 20:
+            raise Terminated
+        return Accepted(f"wamid.{message.client_id}")
+
+    connector.answering = answering
+    campaign = await _ready(platform, 400, rate=400)
+    rest = await scenes.dispatched(platform, connector, campaign.id)
+    assert rest.why == "interrupted"
+    states = await _states(platform)
+    assert states["sent"] == len(connector.effects) < 400
+    assert states["sent"] + states["queued"] == 399
 
 
 @pytest.mark.only_on("postgres")  # a server can go away, a file cannot

@@ -12,7 +12,7 @@ def test_while_prefect_is_down_it_begins_and_a_new_database_of_prefect_cancels_n
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     settings = new_settings(tmp_path_factory, "down")
-    with worker(settings):
+    with worker(settings) as process:
         with prefect_server(settings) as server:
             wait_until_served(settings)
             due_soon = scheduled(settings, "soon", in_s=60)
@@ -20,6 +20,7 @@ def test_while_prefect_is_down_it_begins_and_a_new_database_of_prefect_cancels_n
             assert len(runs_of(settings, due_soon)) == len(runs_of(settings, due_later)) == 1
             stop(server)
         until(lambda: occurrence_of(settings, due_soon)[0].state == "running", "start without Prefect")
+        assert process.poll() is None
     for file in (settings.data_dir / "prefect").glob("prefect.db*"):
         file.unlink()
     with prefect_server(settings), worker(settings):

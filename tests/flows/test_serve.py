@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.processes import children
 from connectors.choose import jobs as jobs_of
 from core.settings import Settings
-from flows import serve
+from flows import leaving
 from prefecting import ask, until, worker
+from scheduling import new_settings
 
 pytestmark = pytest.mark.slow
 
@@ -96,12 +99,25 @@ def test_schedules_stay_on_when_the_worker_stops(prefect: Settings, served: subp
     assert deployments(prefect)["housekeeping"]["paused"] is False
 
 
+def test_it_ends_at_once_while_there_is_no_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with worker(new_settings(tmp_path_factory, "alone"), stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert any(b"prefect_away" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
 async def test_a_sigterm_whose_exception_was_swallowed_ends_the_worker_all_the_same() -> None:
     """Prefect's handler raises wherever Python is; in a finalizer that comes to nothing."""
     before = signal.getsignal(signal.SIGTERM)
     work: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(60))
+    done = []
+
+    async def first() -> None:
+        done.append(work.done())
+
     try:
-        with serve.ended_by_sigterm(work):
+        with leaving.ended_by_sigterm(work, first=first):
             signal.signal(signal.SIGTERM, lambda *_: None)
             os.kill(os.getpid(), signal.SIGTERM)
             async with asyncio.timeout(5):
@@ -109,3 +125,42 @@ async def test_a_sigterm_whose_exception_was_swallowed_ends_the_worker_all_the_s
                     await work
     finally:
         signal.signal(signal.SIGTERM, before)
+    assert done == [False]
+
+
+_STUBBORN = """
+import asyncio, subprocess, sys
+from contextlib import suppress
+from flows import leaving
+
+child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)"
+
+async def never_ends():
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+async def main():
+    subprocess.Popen([sys.executable, "-c", child])
+    work = asyncio.create_task(never_ends())
+    with leaving.ended_by_sigterm(work, first=leaving.end_runs):
+        await work
+
+asyncio.run(main())
+"""
+
+
+def test_it_is_gone_before_it_would_be_killed_whatever_does_not_end() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _STUBBORN], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(_supervisors_patience_s()) == 0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # the child is in its group
+
+
+def _supervisors_patience_s() -> float:
+    (worker,) = (child for child in children(Settings()) if child.name == "flows")
+    return float(worker.stop_s)
