@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, `token_replaced`, `media_uploading`, or
-    what shut the gate."""
+    """Why a run stopped: `queue_empty`, `time_up`, `no_slot`, `lease_lost`, `token_replaced`, `media_uploading`,
+    `interrupted`, or what shut the gate."""
 
     why: str
     handed_over: int

@@ -26,6 +26,7 @@ _SHOWN_S = 15.0
 """A run that tells of a sweep has so long. Where its server went meanwhile, Prefect's client tries to reach it for more
 than a minute, in which nothing that is due would begin."""
 _TOLD_EACH_S = 300.0
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # a server may also answer and refuse, say after its password was changed
 _RUNS_AT_ONCE = 20  # each is a process of about 150 MB
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ async def _all_of_it(settings: Settings) -> None:
 async def serve_forever(settings: Settings) -> None:
     """Prefect's runner gives up, in one of several ways, when its server is away for some ten seconds; the sweep is to
     go on meanwhile, and the runner is to be back with the server."""
+    pause_s = _PAUSE_S
     while True:
         await _until_it_answers(settings)
+        began = time.monotonic()
         running = asyncio.create_task(_run())
         try:
             await asyncio.wait({running})
@@ -79,7 +82,9 @@ async def serve_forever(settings: Settings) -> None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         logger.warning("prefect_lost", exc_info=None if running.cancelled() else running.exception())
-        await asyncio.sleep(1)
+        await asyncio.sleep(pause_s)
+        ran_well = time.monotonic() - began > _LONGEST_PAUSE_S
+        pause_s = _PAUSE_S if ran_well else min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 async def _until_it_answers(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Single messages through a death of the process they leave from."""
 
-import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,8 +17,9 @@ pytestmark = pytest.mark.slow
 SETTLED = {"sent", "failed", "unknown"}
 
 
-def test_a_killed_api_process_loses_and_repeats_no_message(
-    scene: Callable[..., Any], local: Local, client: Client
+@pytest.mark.parametrize(("blow", "doubts"), [(signal.SIGKILL, 2 * 16), (signal.SIGTERM, 0)], ids=("killed", "ended"))
+def test_an_api_process_that_goes_loses_and_repeats_no_message(
+    scene: Callable[..., Any], local: Local, client: Client, blow: signal.Signals, doubts: int
 ) -> None:
     shop = scene(120, rate=30.0)
     content = {"type": "template", "template_id": client.campaigns.get(shop.campaign_id).template_id}
@@ -35,7 +35,7 @@ def test_a_killed_api_process_loses_and_repeats_no_message(
 
     for sent in (15, 60):
         shop.until(lambda sent=sent: shop.effects() > sent, "first messages")
-        os.kill(local.stack.pid("api"), signal.SIGKILL)
+        local.stack.signal("api", blow)
     shop.until(lambda: (found := books()) and all(one.state in SETTLED for one in found), "outcomes", seconds=120)
     shop.until(lambda: local.simulator("GET", f"idle?phone_number_id={shop.number}")["idle"], "receipts")
 
@@ -48,7 +48,7 @@ def test_a_killed_api_process_loses_and_repeats_no_message(
 
     shop.until(lambda: verdict().agrees, "books that agree", seconds=15)
     assert verdict().recipients == 120
-    assert verdict().unknown_with_effect + verdict().unknown_without_effect <= 2 * 16
+    assert verdict().unknown_with_effect + verdict().unknown_without_effect <= doubts
 
 
 def test_the_command_line_sends_and_tells(
