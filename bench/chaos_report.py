@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 Result = dict[str, Any]
+_HOW = {"SIGKILL": "", "SIGSTOP": " stopped", "SIGTERM": " asked"}
 
 
 def progress_line(result: Result) -> str:
-    struck = ", ".join(
-        f"{hit['target']}{' stopped' if hit['stop_s'] else ''}@{hit['left']}" for hit in result["hits"] if hit["pids"]
-    )
+    struck = ", ".join(f"{hit['target']}{_HOW[hit['signal']]}@{hit['left']}" for hit in result["hits"] if hit["pids"])
     unknown = f"{result['unknown_with_effect']}+{result['unknown_without_effect']}"
     verdict = "ok" if not result["contradictions"] else f"FAILED {result['contradictions']}"
     return (
@@ -34,7 +33,7 @@ def summary(results: Sequence[Result]) -> str:
         faults.update(one["faults_applied"])
         for hit in one["hits"]:
             if hit["pids"]:
-                blows[f"{hit['target']} {'SIGSTOP' if hit['stop_s'] else 'kill -9'}"] += 1
+                blows[f"{hit['target']} {hit['signal']}"] += 1
     by_database = Counter(one["database"] for one in results)
     lines = [
         f"# Chaos, {datetime.now(UTC):%Y-%m-%d}",

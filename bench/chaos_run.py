@@ -132,7 +132,7 @@ class Run:
         campaign = self.campaigns[which]
         hit = await self.world.victims.strike(blow, campaign)
         hit["left"] = self.world.watch.of(campaign).left
-        if "flow_since" in hit and not blow.stop_s:
+        if "flow_since" in hit and hit["signal"] == "SIGKILL":
             hit["intents"] = await self._intents_since(campaign, hit["flow_since"])
         self.hits.append(hit)
 

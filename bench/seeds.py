@@ -1,11 +1,12 @@
 """What a seed means: the campaign, WhatsApp's faults, and which process is struck when. Drawn, never decided later."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _TARGETS = {"flow": 48, "runner": 10, "runner+flow": 7, "api": 12, "postgres": 9, "prefect": 4}
 _STOPPABLE = {"flow": 0.22, "api": 0.3}  # share of the blows that are SIGSTOP, longer than the lease
+_ASKED = {"flow": 0.15, "runner": 0.3, "runner+flow": 0.3, "api": 0.3}  # share of the other blows that are SIGTERM
 LEASE_S = 6.0
 # Rate, pair, ambiguous, busy, not on WhatsApp; number blocked, template paused (an operator then acts); failing later.
 _REFUSALS: tuple[dict[str, Any], ...] = (
@@ -16,12 +17,14 @@ _REFUSALS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A blow, `delay_s` after `at_share` of the recipients had left the queue. `stop_s` 0: kill -9."""
+    """A blow, `delay_s` after `at_share` of the recipients had left the queue. `stop_s` 0: kill -9, or SIGTERM where
+    `is_asked`."""
 
     at_share: float
     delay_s: float
     target: str
     stop_s: float = 0.0
+    is_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,9 @@ def drawn(seed: int, *, postgres: bool | None = None) -> Seed:
     on_postgres = bool(seed % 2) if postgres is None else postgres
     strikes = [_strike(draw) for _ in range(draw.choice((1, 1, 2, 2, 3)))]
     if not on_postgres:  # an embedded database cannot be killed but together with its user
-        strikes = [
-            Strike(one.at_share, one.delay_s, "runner+flow" if one.target == "postgres" else one.target, one.stop_s)
-            for one in strikes
-        ]
+        strikes = [replace(one, target="runner+flow") if one.target == "postgres" else one for one in strikes]
+    asking = random.Random(f"waqtor chaos asks {seed}")
+    strikes = [replace(one, is_asked=not one.stop_s and asking.random() < _ASKED.get(one.target, 0)) for one in strikes]
     people = draw.randint(60, 150)
     return Seed(
         seed=seed,

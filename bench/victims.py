@@ -33,6 +33,8 @@ class Victims:
     async def strike(self, blow: Strike, campaign_id: int) -> dict[str, Any]:
         """Returns what was struck: process ids, and since when the flow process of this campaign ran."""
         done: dict[str, Any] = {"target": blow.target, "stop_s": round(blow.stop_s, 1), "at": round(time.time(), 2)}
+        kind = signal.SIGSTOP if blow.stop_s else signal.SIGTERM if blow.is_asked else signal.SIGKILL
+        done["signal"] = kind.name
         if blow.target == "postgres":
             return done | await self._strike_postgres()
         pids: list[int] = []
@@ -47,7 +49,7 @@ class Victims:
                 done |= {"flow_since": flow.create_time()}
         done["pids"] = pids
         for pid in pids:
-            _signal(pid, signal.SIGSTOP if blow.stop_s else signal.SIGKILL)
+            _signal(pid, kind)
         if blow.stop_s:
             try:
                 await asyncio.sleep(blow.stop_s)
