@@ -66,14 +66,15 @@ def written(found: dict[str, Any]) -> str:
     for title, value, form in rows:
         cells = [_spread([value(one) for one in some], form) for some in found["rounds"].values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    top = found.get("top")
-    if top:
-        lines += [
-            "",
-            f"One sender at its rate of 1,000 messages/s (simulator profile `top`, answers after 10 to 40 ms, "
-            f"{top['database']}): {top['rate']:.0f} messages/s from first to last, "
-            f"webhook to settled p99 {top['settle_s']['p99']:.2f} s.",
-        ]
+    lines += [
+        "",
+        "One sender at its rate of 1,000 messages/s (simulator profile `top`, answers after 10 to 40 ms):",
+        "",
+    ]
+    for database, some in found["top"].items():
+        rates = _spread([one["rate"] for one in some], "{:.0f}")
+        settled = _spread([one["settle_s"]["p99"] for one in some], "{:.2f}")
+        lines.append(f"- {database}: {rates} messages/s from first to last, webhook to settled p99 {settled} s")
     return "\n".join(lines) + "\n"
 
 
