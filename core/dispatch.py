@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from core import campaigns, judging, media_uploads, sending, settling, variants
 from core.bootstrap import Platform
@@ -49,6 +50,15 @@ class Plan:
     stop: str | None
     wait_s: float
     claims: list[Claimed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """`result` is at each moment what is known if the process is asked to end now: Prefect then cancels every task
+    there is, also one that has not begun."""
+
+    intent: Intent
+    result: Accepted | SendError = field(default_factory=lambda: Expired("not_handed_over"))
 
 
 class Loop(ABC):
@@ -114,32 +124,30 @@ class Loop(ABC):
         self._unsettled += len(plan.intents) - len(answers)
         self._handed_over += len(plan.intents)
         for intent in plan.intents:
-            task = asyncio.create_task(self._hand_over(intent))
+            flight = _Flight(intent)
+            task = asyncio.create_task(self._hand_over(flight))
             self._flying.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(partial(self._landed, flight))
         return plan.wait_s
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._flying.discard(task)
-        if not task.cancelled() and task.exception() is not None:  # raised by a handler of SIGTERM, just there
-            self._stop = self._stop or "interrupted"
-
-    async def _hand_over(self, intent: Intent) -> None:
-        # What it is if this process is asked to end now: Prefect then cancels every task there is.
-        result: Accepted | SendError = Expired("not_handed_over")
+    async def _hand_over(self, flight: _Flight) -> None:
+        if (wait_s := flight.intent.write_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait_s)
+        flight.result = Ambiguous("in_doubt", "cancelled")
         try:
-            if (wait_s := intent.write_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait_s)
-            result = Ambiguous("in_doubt", "cancelled")
-            result = await self._connector.send(intent.outgoing)
+            flight.result = await self._connector.send(flight.intent.outgoing)
         except SendError as error:
-            result = error
+            flight.result = error
         except Exception as error:  # a connector that breaks its contract must not lose the answer: it is in doubt
             logger.exception("connector_broke %s", self._name)
-            result = Ambiguous("connector_broke", type(error).__name__)
-        finally:
-            self._answers.append(Answer(intent, result))
-            self._woken.set()
+            flight.result = Ambiguous("connector_broke", type(error).__name__)
+
+    def _landed(self, flight: _Flight, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        self._answers.append(Answer(flight.intent, flight.result))
+        self._woken.set()
+        if not task.cancelled() and task.exception() is not None:  # raised by a handler of SIGTERM, just there
+            self._stop = self._stop or "interrupted"
 
     async def _wait(self, wait_s: float) -> None:
         if not self._platform.database.is_postgres:
