@@ -42,7 +42,6 @@ def ended_by_sigterm(work: asyncio.Task[None], *, first: Callable[[], Awaitable[
 
 async def end_runs() -> None:
     """Prefect would kill them: what they have in flight would be in doubt. One that begins meanwhile ends too."""
-    _leave_at_the_latest()
     told: set[int] = set()
     until = time.monotonic() + _RUNS_S
     while (running := psutil.Process().children()) and time.monotonic() < until:
@@ -52,6 +51,11 @@ async def end_runs() -> None:
                 with suppress(psutil.NoSuchProcess):
                     run.terminate()
         await asyncio.sleep(0.05)
+
+
+async def end_runs_and_leave() -> None:
+    _leave_at_the_latest()
+    await end_runs()
 
 
 def _leave_at_the_latest() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from prefect.deployments.runner import RunnerDeployment
@@ -46,18 +47,11 @@ async def deployments() -> list[RunnerDeployment]:
     ]
 
 
-def _answers(settings: Settings) -> bool:
-    try:
-        return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
-
-
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
     discreet.make_all_discreet()
     work = asyncio.create_task(_all_of_it(settings))
-    with leaving.ended_by_sigterm(work, first=leaving.end_runs), suppress(asyncio.CancelledError):
+    with leaving.ended_by_sigterm(work, first=leaving.end_runs_and_leave), suppress(asyncio.CancelledError):
         await work
 
 
@@ -69,13 +63,13 @@ async def _all_of_it(settings: Settings) -> None:
 
 
 async def serve_forever(settings: Settings) -> None:
-    """Prefect's runner gives up, in one of several ways, when its server is away for some ten seconds; the sweep is to
-    go on meanwhile, and the runner is to be back with the server."""
+    """Prefect's runner gives up, in one of several ways, when its server is away for long. The sweep is to go on
+    meanwhile, and the runner is to be back with the server."""
     pause_s = _PAUSE_S
     while True:
         await _until_it_answers(settings)
         began = time.monotonic()
-        running = asyncio.create_task(_run())
+        running = asyncio.create_task(_run(settings))
         try:
             await asyncio.wait({running})
         finally:
@@ -96,18 +90,38 @@ async def _until_it_answers(settings: Settings) -> None:
         await asyncio.sleep(0.5)
 
 
+def _answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.prefect_api_url}/health", timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
 class _Runner(Runner):
-    """Leaves SIGTERM to this process (see `leaving`)."""
+    """Prefect's own kills its runs when it gives up. Here they go on until the server is back, and then end in order:
+    nobody knows any more of those runs, and the sweep starts others."""
+
+    def __init__(self, settings: Settings) -> None:
+        # By default it would stop the schedules silently when it ends, until somebody resumes them.
+        super().__init__(pause_on_shutdown=False, limit=_RUNS_AT_ONCE)
+        self._settings = settings
 
     def handle_sigterm(self, *_: object, **__: object) -> None:
-        pass
+        """That is for this process (see `leaving`)."""
+
+    async def __aexit__(self, *why: Any) -> None:
+        try:
+            if not isinstance(why[1], asyncio.CancelledError):
+                await _until_it_answers(self._settings)
+            await leaving.end_runs()
+        finally:
+            await super().__aexit__(*why)
 
 
-async def _run() -> None:
+async def _run(settings: Settings) -> None:
     if forgotten := await forget_missed_runs():
         logger.info("missed_runs_forgotten count=%s", forgotten)
-    # By default it would stop the schedules silently when it ends, until somebody resumes them.
-    runner = _Runner(pause_on_shutdown=False, limit=_RUNS_AT_ONCE)
+    runner = _Runner(settings)
     for deployment in await deployments():
         await runner.aadd_deployment(deployment)
     await runner.start()

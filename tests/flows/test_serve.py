@@ -143,7 +143,7 @@ async def never_ends():
 async def main():
     subprocess.Popen([sys.executable, "-c", child])
     work = asyncio.create_task(never_ends())
-    with leaving.ended_by_sigterm(work, first=leaving.end_runs):
+    with leaving.ended_by_sigterm(work, first=leaving.end_runs_and_leave):
         await work
 
 asyncio.run(main())

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,17 @@ from waqtor.campaigns import Campaign
 @pytest.fixture(scope="session")
 def local() -> Iterator[Local]:
     """Everything serves; leases and silence are short, so that a death is taken up within seconds."""
+    with an_installation() as installation:
+        yield installation
+
+
+@contextmanager
+def an_installation(env: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Local]:
     folder = Path(tempfile.mkdtemp(prefix="wq-journey-"))  # short: sockets are inside
     installation = Local(
         folder,
         profile="chaos",
+        env=env,
         lease_s=6,
         send_by_s=1,
         request_timeout_s=3,
@@ -119,3 +127,13 @@ class Scene:
 @pytest.fixture
 def scene(local: Local, client: Client) -> Callable[..., Scene]:
     return lambda people=40, rate=40.0: Scene(local, client, people=people, rate=rate)
+
+
+@pytest.fixture
+def impatient() -> Iterator[Callable[..., Scene]]:
+    """As `scene`, where the worker gives its Prefect server up after seconds, not minutes."""
+    with (
+        an_installation({"flows": {"PREFECT_CLIENT_MAX_RETRIES": "0"}}) as local,
+        Client(local.settings.api_url, local.api_key) as client,
+    ):
+        yield lambda people, rate: Scene(local, client, people=people, rate=rate)

@@ -4,11 +4,13 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from cli.local import Local
+from cli.processes_probes import NotServing
 from prefecting import ask
 from waqtor import Client
 
@@ -59,6 +61,23 @@ def test_an_orderly_restart_leaves_nobody_in_doubt(scene: Callable[..., Any], lo
     assert verdict.agrees, verdict
     assert verdict.recipients == 300
     # Some ten had their slot to come, and are sent by the next run; one at most was on the wire.
+    assert verdict.unknown_with_effect + verdict.unknown_without_effect <= 1
+
+
+def test_a_campaign_goes_on_while_prefect_is_away_and_is_taken_over_in_order(impatient: Callable[..., Any]) -> None:
+    spring = impatient(people=600, rate=20.0)
+    spring.launch()
+    spring.until(lambda: spring.sent() > 10, "first messages")
+    before, until = spring.sent(), time.monotonic() + 15
+    while time.monotonic() < until:
+        with suppress(NotServing):  # it is not there at this moment
+            spring.local.stack.signal("prefect", signal.SIGKILL)
+        time.sleep(0.2)
+    assert spring.sent() > before + 100
+    assert spring.finished().state == "finished"
+    assert "prefect_lost" in spring.local.stack.log("flows", lines=10_000)
+    verdict = spring.verdict()
+    assert verdict.agrees, verdict
     assert verdict.unknown_with_effect + verdict.unknown_without_effect <= 1
 
 
