@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 _RUNS_S = 6.0
+_BY_THEMSELVES_S = 2.0
 _LEAVING_S = 8.0  # `waqtor up` kills after ten
 
 
@@ -41,11 +42,13 @@ def ended_by_sigterm(work: asyncio.Task[None], *, first: Callable[[], Awaitable[
 
 
 async def end_runs() -> None:
-    """Prefect would kill them: what they have in flight would be in doubt. One that begins meanwhile ends too."""
+    """Prefect would kill them: what they have in flight would be in doubt. One that begins meanwhile ends too. Whoever
+    ends a whole group, as supervisord and systemd do, has told them already, and a second SIGTERM breaks into what a
+    run is still writing down: they have a moment to end by themselves."""
     told: set[int] = set()
-    until = time.monotonic() + _RUNS_S
-    while (running := psutil.Process().children()) and time.monotonic() < until:
-        for run in running:
+    began = time.monotonic()
+    while (running := psutil.Process().children()) and (since_s := time.monotonic() - began) < _RUNS_S:
+        for run in running if since_s > _BY_THEMSELVES_S else ():
             if run.pid not in told:
                 told.add(run.pid)
                 with suppress(psutil.NoSuchProcess):

@@ -99,7 +99,7 @@ async def test_prefect_that_stays_busy_is_left_to_the_sweep(jobs, prefect):
     started = time.monotonic()
     with pytest.raises(JobsUnavailable):
         await jobs.start(*START, key="k", about="campaign:7")
-    assert 0.4 < time.monotonic() - started < 10
+    assert 0.4 < time.monotonic() - started < 2
     assert len(prefect.calls) < 50
 
 

@@ -254,7 +254,7 @@ async def test_no_intent_commits_after_what_stops_it(
     async with platform.database.transaction() as tx:
         began = time.monotonic()
         await stop(tx, platform, campaign.id)
-        assert time.monotonic() - began < 5, "it waits for more than a turn"
+        assert time.monotonic() - began < 1
         intents = await _attempts(tx)
         await asyncio.sleep(0.05)
     assert (await running).why in {"campaign_paused", "campaign_cancelled", "sending_is_off", "sender_paused"}

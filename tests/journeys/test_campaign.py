@@ -51,11 +51,30 @@ def test_a_killed_run_is_taken_up_and_repeats_nothing(scene: Callable[..., Any])
     assert verdict.recipients == 150
 
 
-def test_an_orderly_restart_leaves_nobody_in_doubt(scene: Callable[..., Any], local: Local) -> None:
+def _all_of_it(local: Local, campaign_id: int) -> None:
+    local.stack.stop()
+    local.start()
+
+
+def _the_worker(local: Local, campaign_id: int) -> None:
+    local.stack.signal("flows", signal.SIGTERM)
+
+
+def _its_run(local: Local, campaign_id: int) -> None:
+    """As in the Prefect UI."""
+    wanted = {"name": {"any_": [f"campaign-{campaign_id}"]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    for run in ask(local.settings, "flow_runs/filter", flow_runs=wanted):
+        ask(local.settings, f"flow_runs/{run['id']}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+
+
+@pytest.mark.parametrize("end", [_all_of_it, _the_worker, _its_run])
+def test_what_is_ended_in_order_leaves_in_doubt_at_most_what_is_on_the_wire(
+    scene: Callable[..., Any], local: Local, end: Callable[[Local, int], None]
+) -> None:
     spring = scene(300, rate=40.0)
     spring.launch()
     spring.until(lambda: spring.sent() > 40, "first messages")
-    local.stack.signal("flows", signal.SIGTERM)
+    end(local, spring.campaign_id)
     assert spring.finished().state == "finished"
     verdict = spring.verdict()
     assert verdict.agrees, verdict
